@@ -1,0 +1,1 @@
+"""What training and service must agree on; needs nothing but numpy and pydantic."""

@@ -1,0 +1,39 @@
+"""What a bundle says of its model and of how a request is answered."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Effort = Literal["fast", "balanced", "deep"]
+
+
+class StrictModel(BaseModel):
+    """Immutable settings in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(StrictModel):
+    """Shape of the encoder–decoder."""
+
+    d_model: int = Field(64, ge=4, description="Width of every hidden vector.")
+    heads: int = Field(2, ge=1, description="Attention heads; must divide d_model.")
+    encoder_layers: int = Field(2, ge=1)
+    decoder_layers: int = Field(1, ge=1)
+    feedforward: int = Field(128, ge=4, description="Width inside each feed-forward block.")
+    max_history: int = Field(50, ge=1, description="Most recent items of a history that are read.")
+    max_steps: int = Field(4, ge=1, description="Reasoning steps that the decoder can take (l).")
+    dropout: float = Field(0.3, ge=0, lt=1)
+
+
+class InferenceConfig(StrictModel):
+    """How a request is answered unless it says otherwise."""
+
+    efforts: dict[Effort, int] = Field(
+        default={"fast": 0, "balanced": 2, "deep": 4},
+        description="Reasoning steps for each named effort.",
+    )
+    beams: int = Field(20, ge=1, description="Beam width of the generative search.")
+    candidates: int = Field(100, ge=1, description="Items that deliberation looks at.")

@@ -1,0 +1,50 @@
+"""Plain evidence beside the network: what followed what, and what reads alike.
+
+Both are sparse tables of each item's strongest neighbours. They cost a few gathers a request, explain
+themselves ("bought after …", "similar to …"), and know a new item or event at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_export.contract.history import PADDING
+
+
+@dataclass(frozen=True)
+class NeighbourTable:
+    """The strongest neighbours of every item.
+
+    Attributes:
+        items: (items, width) neighbour rows, strongest first, padded with PADDING.
+        weights: (items, width) float32 weights, 0 where padded.
+    """
+
+    items: NDArray[np.integer]
+    weights: NDArray[np.floating]
+
+    def score(self, histories: NDArray[np.integer], decay: float) -> NDArray[np.float32]:
+        """Sum of the neighbours' weights over a history, each position weighted `decay ** age`.
+
+        Args:
+            histories: (users, positions) rows, right-aligned, padded with PADDING.
+            decay: weight of a position against the one after it.
+
+        Returns:
+            (users, items) scores.
+        """
+        users, positions = histories.shape
+        n_items = len(self.items)
+        scores = np.zeros((users, n_items), dtype=np.float32)
+        age_weight = decay ** np.arange(positions - 1, -1, -1, dtype=np.float32)
+        for line, history in zip(scores, histories, strict=True):
+            known = history != PADDING
+            rows = history[known]
+            contribution = self.weights[rows] * age_weight[known, None]
+            line += np.bincount(
+                np.maximum(self.items[rows], 0).ravel(), contribution.ravel(), minlength=n_items
+            )
+        return scores

@@ -1,0 +1,76 @@
+"""Names and shapes of what goes into and comes out of each ONNX graph.
+
+B requests, H history positions, P decoder positions so far, d width, L decoder layers, T code tokens,
+W beams, N items, C candidates, F features. Float tensors are float32, `mask` is bool (True = a real
+item), tokens and rows are int64. Item tables stay outside the graphs, so a new item needs no export.
+
+encode       reads the history and takes step 0
+think        one more reasoning step: writes one token and moves the state
+answer       trie-constrained beam search over the item's codes
+deliberate   one round over the candidates: re-scores them with the evidence and the state
+"""
+
+from __future__ import annotations
+
+ENCODE_INPUTS = (
+    "history",  # (B, H, d) input vectors of the history's items, right-aligned
+    "mask",  # (B, H)
+)
+STEP_OUTPUTS = (
+    "state",  # (B, d) s_i, compared with the item vectors by dot product
+    "token_logits",  # (B, T) the next reasoning token
+    "attention",  # (B, H) share of each history position in this step
+    "thought",  # (B, d) sum of the decoder outputs so far
+    "past_keys",  # (B, L, P, d)
+    "past_values",  # (B, L, P, d)
+)
+ENCODE_OUTPUTS = (
+    "encoded",  # (B, H, d) the history as the encoder sees it
+    "cross_keys",  # (B, L, H, d)
+    "cross_values",  # (B, L, H, d)
+    *STEP_OUTPUTS,
+)
+THINK_INPUTS = (
+    "token",  # (B,) the reasoning token to write
+    "mask",
+    "cross_keys",
+    "cross_values",
+    "past_thought",  # (B, d) `thought` of the step before
+    "past_keys_in",  # (B, L, P, d)
+    "past_values_in",  # (B, L, P, d)
+)
+THINK_OUTPUTS = STEP_OUTPUTS  # with P + 1 positions
+ANSWER_INPUTS = (
+    "mask",
+    "cross_keys",
+    "cross_values",
+    "past_keys_in",
+    "past_values_in",
+    "allowed",  # (B, N) bool, in leaf order: which items may be generated
+    # then for each level j: child_codes_j (n_j, fan-out), first_child_j (n_j,), leaf_range_j (n_{j+1}, 2)
+)
+ANSWER_OUTPUTS = (
+    "leaves",  # (B, W) leaf numbers, best first; -1 where fewer items were allowed
+    "log_likelihood",  # (B, W)
+)
+DELIBERATE_INPUTS = (
+    "candidates",  # (B, C, d) item vectors
+    "features",  # (B, C, F) evidence, see scoring.py
+    "encoded",  # (B, H, d)
+    "mask",
+    "state",  # (B, d)
+    "notes_in",  # (B, C, d) what earlier rounds made of each candidate; zeros at first
+)
+DELIBERATE_OUTPUTS = (
+    "scores",  # (B, C)
+    "notes",  # (B, C, d)
+)
+
+
+def trie_inputs(levels: int) -> tuple[str, ...]:
+    """Inputs of `answer` that hold the trie, in order."""
+    return tuple(
+        f"{name}_{level}"
+        for level in range(levels)
+        for name in ("child_codes", "first_child", "leaf_range")
+    )

@@ -1,0 +1,1 @@
+"""The online service: HTTP in front, ONNX Runtime behind, histories in Redis."""

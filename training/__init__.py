@@ -1,0 +1,1 @@
+"""Offline training: interactions in, a three-stage model out."""

@@ -1,0 +1,1 @@
+"""From item texts and behaviour to collision-free semantic IDs."""

@@ -1,0 +1,1 @@
+"""The training stages, in the order in which they run."""
