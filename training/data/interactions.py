@@ -1,0 +1,70 @@
+"""The interactions file: who met which item, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from training.data import columns
+from training.data.formats import read_table
+from training.data.values import read_ids, read_numbers, read_text, read_timestamps
+
+ROW = "row"
+"""Column of `Interactions.frame`: the row of the file."""
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Validated interactions in file order.
+
+    Attributes:
+        path: the file.
+        frame: one line an interaction: user_id and item_id (text), timestamp (Unix seconds,
+            float64; absent where the file has none) and row.
+        read: rows of the file.
+        filtered: rows that each filter dropped, under a description of the filter.
+    """
+
+    path: Path
+    frame: pl.DataFrame
+    read: int
+    filtered: dict[str, int]
+
+
+def read_interactions(
+    path: Path, *, min_rating: float | None = None, event_types: Collection[str] | None = None
+) -> Interactions:
+    """Read and validate an interactions file.
+
+    Args:
+        path: a file with the columns user_id and item_id; timestamp, rating and event_type are
+            optional, all others are ignored.
+        min_rating: keep rows rated this or higher; rows without a rating are an error.
+        event_types: keep rows of these types; a row without one is dropped.
+
+    Raises:
+        DataError: the file is wrong; names the file, the row and the column.
+    """
+    table = read_table(path)
+    series = {
+        columns.USER_ID: read_ids(table, columns.USER_ID),
+        columns.ITEM_ID: read_ids(table, columns.ITEM_ID),
+        ROW: table.rows,
+    }
+    if columns.TIMESTAMP in table:
+        series[columns.TIMESTAMP] = read_timestamps(table, columns.TIMESTAMP)
+
+    keep = pl.repeat(True, len(table), eager=True)
+    filtered: dict[str, int] = {}
+    if min_rating is not None:
+        passes = read_numbers(table, columns.RATING) >= min_rating
+        filtered[f"rating below {min_rating:g}"] = int((keep & ~passes).sum())
+        keep &= passes
+    if event_types is not None:
+        passes = read_text(table, columns.EVENT_TYPE).is_in(list(event_types)).fill_null(False)
+        filtered[f"event type not {' or '.join(event_types)}"] = int((keep & ~passes).sum())
+        keep &= passes
+    return Interactions(path, pl.DataFrame(series).filter(keep), len(table), filtered)
