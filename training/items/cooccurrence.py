@@ -1,0 +1,31 @@
+"""Which item is followed by which, counted over histories."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+
+def count_transitions(
+    offsets: NDArray[np.integer], items: NDArray[np.integer], n_items: int, window: int
+) -> csr_array:
+    """Directed co-occurrence: 1 / gap for every pair of one user at most `window` steps apart.
+
+    Args:
+        offsets: (users + 1,) user u owns items[offsets[u] : offsets[u + 1]], oldest first.
+        items: (interactions,) catalogue rows.
+        n_items: rows of the catalogue.
+        window: largest gap that counts.
+
+    Returns:
+        (n_items, n_items) float64; entry i, j sums 1 / gap over all i before j ≠ i.
+    """
+    users = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    counts = csr_array((n_items, n_items), dtype=np.float64)
+    for gap in range(1, window + 1):
+        before, after = items[:-gap], items[gap:]
+        counted = (users[gap:] == users[:-gap]) & (before != after)
+        pairs = before[counted], after[counted]
+        counts += csr_array((np.full(len(pairs[0]), 1 / gap), pairs), shape=counts.shape)
+    return counts
