@@ -70,11 +70,12 @@ class Bundle:
             BundleError: the bundle has no such table.
         """
         try:
-            return np.load(
+            table: NDArray[Any] = np.load(
                 self.path / "tables" / f"{name}.npy", mmap_mode="r", allow_pickle=False
             )
         except (OSError, ValueError) as error:
             raise BundleError(f"bundle {self.path} lacks the table {name!r}: {error}") from error
+        return table
 
     def graph(self, name: Literal["encode", "think", "answer", "deliberate"]) -> Path:
         """Where the ONNX graph `name` lies."""
@@ -88,7 +89,7 @@ def write_table(bundle: Path, name: str, table: NDArray[Any]) -> None:
 
 
 def seal_bundle(path: Path, manifest: Manifest) -> Manifest:
-    """Fingerprint every file under `path` and write the manifest last, so that a torn bundle has none."""
+    """Fingerprint every file under `path` and write the manifest last: a torn bundle has none."""
     files = {
         name: FileRecord(sha256=sha256(path / name), bytes=(path / name).stat().st_size)
         for name in sorted(_files_of(path))
@@ -102,8 +103,8 @@ def open_bundle(path: Path, *, require_verified: bool = True) -> Bundle:
     """Check every checksum and open the bundle.
 
     Raises:
-        BundleError: nothing is there, the format is newer, a file is missing, changed or extra, or the
-            bundle was never verified.
+        BundleError: nothing is there, the format is newer, a file is missing, changed or extra, or
+            the bundle was never verified.
     """
     manifest = read_manifest(path)
     if require_verified and not manifest.verified:
@@ -157,5 +158,6 @@ class _FormatOnly(StrictModel):
 
 def _files_of(path: Path) -> Iterator[str]:
     for file in path.rglob("*"):
-        if file.is_file() and file.name != "manifest.json":
-            yield file.relative_to(path).as_posix()
+        name = file.relative_to(path).as_posix()
+        if file.is_file() and name != "manifest.json":
+            yield name

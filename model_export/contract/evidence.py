@@ -1,7 +1,7 @@
 """Plain evidence beside the network: what followed what, and what reads alike.
 
-Both are sparse tables of each item's strongest neighbours. They cost a few gathers a request, explain
-themselves ("bought after …", "similar to …"), and know a new item or event at once.
+Both are sparse tables of each item's strongest neighbours. They cost a few gathers a request,
+explain themselves ("bought after …", "similar to …"), and know a new item or event at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which codes may follow a prefix: the trie of all semantic IDs as one table per level.
 
-Nodes of a level are numbered in lexicographic order of their prefixes, so the children of a node are
-consecutive and the items under a node are one range of `leaf_items`. Beam search needs three
+Nodes of a level are numbered in lexicographic order of their prefixes, so the children of a node
+are consecutive and the items under a node are one range of `leaf_items`. Beam search needs three
 gathers a level, and whether a filtered catalogue leaves anything under a node is a difference of
 prefix sums. An unknown prefix does not exist here, so a constraint can never fail open.
 """
@@ -21,8 +21,10 @@ class PrefixIndex:
     Attributes:
         child_codes: per level j an (n_j, fan-out) int64 table of the codes that may come next,
             ascending, padded with -1.
-        first_child: per level j the (n_j,) number, among the prefixes of length j + 1, of a node's first child.
-        leaf_range: per level j an (n_{j+1}, 2) table: the range of `leaf_items` under each prefix of length j + 1.
+        first_child: per level j an (n_j,) table: a node's first child, as a number among the
+            prefixes of length j + 1.
+        leaf_range: per level j an (n_{j+1}, 2) table: the range of `leaf_items` under each prefix
+            of length j + 1.
         leaf_items: (items,) catalogue row of each leaf, in lexicographic order of semantic IDs.
     """
 
@@ -68,12 +70,14 @@ class PrefixIndex:
         return len(self.child_codes)
 
     def allowed_codes(self, prefix: tuple[int, ...]) -> list[int]:
-        """The codes that may follow `prefix`; empty where the prefix belongs to no item."""
+        """The codes that may follow `prefix`; empty where no item has it or it is complete."""
         node = 0
         for level, code in enumerate(prefix):
             slots = np.flatnonzero(self.child_codes[level][node] == code)
             if len(slots) == 0:
                 return []
             node = int(self.first_child[level][node] + slots[0])
+        if len(prefix) == self.levels:
+            return []
         row = self.child_codes[len(prefix)][node]
         return [int(code) for code in row if code >= 0]
