@@ -34,7 +34,7 @@ def read_table(path: Path) -> Table:
         table = _read_parquet(path)
     else:
         raise DataError(
-            f"{path} has an unknown extension; use .csv, .jsonl or .ndjson (plain or .gz) or .parquet"
+            f"{path} has an unknown extension; use .csv, .jsonl, .ndjson (plain or .gz) or .parquet"
         )
     if len(table) == 0:
         raise DataError(f"{path} has no rows; check that it was written completely")
@@ -59,7 +59,7 @@ def _read_csv(path: Path) -> Table:
 
 
 def _csv_records(path: Path) -> Iterator[tuple[int | str, ...]]:
-    """Yield (row, cell, …) with as many cells as the header, which comes first; skip blank lines."""
+    """Yield (row, cell, …), the header first, all with as many cells; blank lines are skipped."""
     reader = csv.reader(read_lines(path), strict=True)
     width = None
     row = 1
