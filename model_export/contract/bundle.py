@@ -20,12 +20,18 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from model_export.contract.catalog import Catalog
-from model_export.contract.config import InferenceConfig, ModelConfig, StrictModel
+from model_export.contract.config import (
+    DeliberationConfig,
+    InferenceConfig,
+    ModelConfig,
+    StrictModel,
+)
 from model_export.contract.errors import BundleError
 from model_export.contract.files import sha256, write_json
 
 FORMAT_VERSION = 1
-GRAPHS = ("encode", "think", "answer", "deliberate")
+GraphName = Literal["encode", "think", "answer", "deliberate"]
+GRAPHS: tuple[GraphName, ...] = ("encode", "think", "answer", "deliberate")
 
 
 class FileRecord(StrictModel):
@@ -46,6 +52,7 @@ class Manifest(StrictModel):
     )
     code_sizes: tuple[int, ...] = Field(description="Codes per level of the semantic IDs.")
     model: ModelConfig
+    deliberation: DeliberationConfig
     inference: InferenceConfig
     scoring: dict[str, float] = Field(description="Weights of the final score.")
     metrics: dict[str, Any] = Field(default_factory=dict)
@@ -77,7 +84,7 @@ class Bundle:
             raise BundleError(f"bundle {self.path} lacks the table {name!r}: {error}") from error
         return table
 
-    def graph(self, name: Literal["encode", "think", "answer", "deliberate"]) -> Path:
+    def graph(self, name: GraphName) -> Path:
         """Where the ONNX graph `name` lies."""
         return self.path / "graphs" / f"{name}.onnx"
 

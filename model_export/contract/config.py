@@ -28,6 +28,16 @@ class ModelConfig(StrictModel):
     dropout: float = Field(0.3, ge=0, lt=1)
 
 
+class DeliberationConfig(StrictModel):
+    """Shape of the deliberation over candidates."""
+
+    candidates: int = Field(100, ge=1, description="Items that are weighed again.")
+    d_model: int = Field(64, ge=4)
+    heads: int = Field(4, ge=1, description="Attention heads; must divide d_model.")
+    thoughts: int = Field(4, ge=1, description="Thought vectors that read the candidates.")
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
 class InferenceConfig(StrictModel):
     """How a request is answered unless it says otherwise."""
 
@@ -36,4 +46,3 @@ class InferenceConfig(StrictModel):
         description="Reasoning steps for each named effort.",
     )
     beams: int = Field(20, ge=1, description="Beam width of the generative search.")
-    candidates: int = Field(100, ge=1, description="Items that deliberation looks at.")

@@ -1,7 +1,8 @@
 """Names and shapes of what goes into and comes out of each ONNX graph.
 
 B requests, H history positions, P decoder positions so far, d width, L decoder layers, T code tokens,
-W beams, N items, C candidates, F features. Float tensors are float32, `mask` is bool (True = a real
+W beams, N items, C candidates, F features, D text dimensions,
+Z thought vectors. Float tensors are float32, `mask` is bool (True = a real
 item), tokens and rows are int64. Item tables stay outside the graphs, so a new item needs no export.
 
 encode       reads the history and takes step 0
@@ -54,16 +55,19 @@ ANSWER_OUTPUTS = (
     "log_likelihood",  # (B, W)
 )
 DELIBERATE_INPUTS = (
-    "candidates",  # (B, C, d) item vectors
-    "features",  # (B, C, F) evidence, see scoring.py
-    "encoded",  # (B, H, d)
-    "mask",
-    "state",  # (B, d)
+    "features",  # (B, C, F) evidence of each candidate, see scoring.py
+    "candidates",  # (B, C, D) text vectors of the candidates
+    "history_texts",  # (B, H, D) text vectors of the history's items, right-aligned
+    "mask",  # (B, H)
+    "base",  # (B, C) mix of each candidate at this step, relative to the best
+    "scores_in",  # (B, C) scores of the round before; `base` at first
     "notes_in",  # (B, C, d) what earlier rounds made of each candidate; zeros at first
+    "thoughts_in",  # (B, Z, d) thought vectors of the round before; zeros at first
 )
 DELIBERATE_OUTPUTS = (
     "scores",  # (B, C)
     "notes",  # (B, C, d)
+    "thoughts",  # (B, Z, d)
 )
 
 

@@ -1,0 +1,273 @@
+"""The multi-step reasoning loop, once for the service, for evaluation and for verification.
+
+    encode ──► step 0: state, evidence, ranking
+    think + deliberate ──► step 1, 2, …: a token is written, the state moves, the candidates are weighed again
+    answer ──► beam search over semantic IDs, where the mix asks for it
+
+Every step ends in a complete ranking, so the loop is a generator: whoever runs it may stop at any step.
+The graphs run behind one method, in ONNX Runtime or in torch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_export.contract.bundle import Bundle, GraphName
+from model_export.contract.config import DeliberationConfig
+from model_export.contract.evidence import NeighbourTable
+from model_export.contract.graph_io import trie_inputs
+from model_export.contract.history import PADDING, encode_history
+from model_export.contract.scoring import (
+    EXCLUDED,
+    FLOOR,
+    TABLES,
+    Array,
+    Scorer,
+    as_evidence,
+    place_candidates,
+    relative,
+)
+
+EVIDENCE_HISTORY = 200
+"""Newest history items that the evidence looks at; the network reads `max_history` of them."""
+
+
+class Runner(Protocol):
+    """Runs one of the graphs of graph_io.py."""
+
+    def run(self, name: GraphName, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Outputs by name; `inputs` may hold more than the graph asks for."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReasonedStep:
+    """Where a batch of B requests stands after one step.
+
+    Attributes:
+        index: reasoning tokens written so far.
+        scores: (B, N) a complete ranking; EXCLUDED where an item is not allowed.
+        state: (B, d) s_i.
+        written: (B,) the token written in this step; None at step 0.
+        token_logits: (B, T) the distribution of the token that the next step writes.
+        attention: (B, H) share of each history position, right-aligned.
+        tensors: what the graphs need to go on from here.
+    """
+
+    index: int
+    scores: Array
+    state: Array
+    written: NDArray[np.int64] | None
+    token_logits: Array
+    attention: Array
+    tensors: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class LoopTables:
+    """What the loop reads beside the graphs.
+
+    Attributes:
+        item_vectors: (N, d) unit vectors that states are compared with.
+        item_inputs: (N, d) encoder inputs.
+        item_texts: (N, D) text vectors.
+        trie: child_codes, first_child and leaf_range of each level, by their names in graph_io.py.
+        leaf_items: (N,) catalogue row of each leaf.
+    """
+
+    item_vectors: Array
+    item_inputs: Array
+    item_texts: Array
+    trie: Mapping[str, NDArray[np.int64]]
+    leaf_items: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> LoopTables:
+        """The tables of a bundle."""
+        names = trie_inputs(len(bundle.manifest.code_sizes))
+        return cls(
+            *(bundle.table(name) for name in ("item_vectors", "item_inputs", "item_texts")),
+            trie={name: bundle.table(name) for name in names},
+            leaf_items=bundle.table("leaf_items"),
+        )
+
+
+def scorer_of(bundle: Bundle) -> Scorer:
+    """The evidence of a bundle with its tuned weights."""
+    tables = {
+        name: NeighbourTable(bundle.table(f"{name}_items"), bundle.table(f"{name}_weights"))
+        for name in TABLES
+    }
+    return Scorer(tables, bundle.table("popularity"), bundle.manifest.scoring)
+
+
+class ReasoningLoop:
+    """Runs the loop for batches of requests.
+
+    Args:
+        runner: runs the graphs.
+        tables: item tables and trie.
+        scorer: evidence and the weights of the mix.
+        max_history: newest items that the network reads.
+        deliberation: its shape; None leaves it out, so that every step ranks by the mix of its own
+            state (the paper's form).
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        tables: LoopTables,
+        scorer: Scorer,
+        *,
+        max_history: int,
+        deliberation: DeliberationConfig | None,
+    ) -> None:
+        self.runner = runner
+        self.tables = tables
+        self.scorer = scorer
+        self.max_history = max_history
+        self.deliberation = deliberation
+
+    def run(
+        self, histories: Sequence[Sequence[int]], allowed: NDArray[np.bool_]
+    ) -> Iterator[ReasonedStep]:
+        """Steps 0, 1, 2, …; ends only when the caller stops asking.
+
+        Args:
+            histories: catalogue rows, oldest first, at least one each.
+            allowed: (B, N) which items may be recommended.
+        """
+        rows = encode_history(histories, self.max_history)
+        known = np.maximum(rows, 0)
+        mask = rows != PADDING
+        evidence_rows = encode_history(histories, EVIDENCE_HISTORY)
+        plain = self.scorer.plain_mix(evidence_rows)
+
+        step = self.runner.run("encode", {"history": self.tables.item_inputs[known], "mask": mask})
+        logits = self._item_logits(step)
+        mix = self._mix(logits, plain, allowed)
+        fixed = {
+            "mask": mask,
+            "allowed": allowed[:, self.tables.leaf_items],
+            "cross_keys": step["cross_keys"],
+            "cross_values": step["cross_values"],
+        }
+        yield _reasoned(0, mix, None, step, fixed)
+
+        weigh = None
+        if self.deliberation:
+            candidates = self.scorer.candidates(mix, self.deliberation.candidates)
+            features = self.scorer.features(candidates, logits, mix, evidence_rows)
+            weigh = _Deliberation(self, candidates, features, self.tables.item_texts[known], mask)
+        for index in itertools.count(1):
+            token = step["token_logits"].argmax(1)
+            step = self.runner.run("think", {**fixed, **_continuation(step), "token": token})
+            scores = self._mix(self._item_logits(step), plain, allowed)
+            if weigh:
+                scores = np.where(allowed, weigh.round(scores), EXCLUDED).astype(np.float32)
+            yield _reasoned(index, scores, token, step, fixed)
+
+    def search(self, step: ReasonedStep) -> tuple[NDArray[np.int64], Array]:
+        """Beam search over semantic IDs from where a step stands.
+
+        Returns:
+            Catalogue rows (B, W), best first, -1 where fewer items are allowed; log-likelihoods (B, W).
+        """
+        found = self.runner.run("answer", {**step.tensors, **self.tables.trie})
+        leaves = found["leaves"]
+        rows = np.where(leaves >= 0, self.tables.leaf_items[np.maximum(leaves, 0)], -1)
+        return rows, found["log_likelihood"]
+
+    def final_scores(self, step: ReasonedStep) -> Array:
+        """The scores that an answer after this step is ranked by (B, N): beams count as evidence."""
+        weight = self.scorer.weights.get("beam", 0.0)
+        if not weight:
+            return step.scores
+        rows, log_likelihood = self.search(step)
+        return step.scores + weight * beam_evidence(rows, log_likelihood, step.scores.shape[1])
+
+    def _item_logits(self, step: Mapping[str, NDArray[Any]]) -> Array:
+        logits: Array = step["state"] @ self.tables.item_vectors.T
+        return logits
+
+    def _mix(self, logits: Array, plain: Array, allowed: NDArray[np.bool_]) -> Array:
+        scores = self.scorer.weights["state"] * relative(logits) + plain
+        return np.where(allowed, scores, np.float32(EXCLUDED))
+
+
+class _Deliberation:
+    """The rounds over the candidates of one batch."""
+
+    def __init__(
+        self,
+        loop: ReasoningLoop,
+        candidates: NDArray[np.int64],
+        features: Array,
+        history_texts: Array,
+        mask: NDArray[np.bool_],
+    ) -> None:
+        assert loop.deliberation
+        batch, count = candidates.shape
+        width = loop.deliberation.d_model
+        self.runner = loop.runner
+        self.candidates = candidates
+        self.tensors: dict[str, NDArray[Any]] = {
+            "features": features,
+            "candidates": loop.tables.item_texts[candidates],
+            "history_texts": history_texts,
+            "mask": mask,
+            "notes_in": np.zeros((batch, count, width), np.float32),
+            "thoughts_in": np.zeros((batch, loop.deliberation.thoughts, width), np.float32),
+        }
+
+    def round(self, mix: Array) -> Array:
+        """Weigh the candidates once more; `mix` (B, N) is that of the present step."""
+        base = np.maximum(np.take_along_axis(relative(mix), self.candidates, 1), FLOOR)
+        self.tensors["base"] = base
+        self.tensors.setdefault("scores_in", base)
+        weighed = self.runner.run("deliberate", self.tensors)
+        self.tensors |= {
+            "scores_in": weighed["scores"],
+            "notes_in": weighed["notes"],
+            "thoughts_in": weighed["thoughts"],
+        }
+        return place_candidates(mix, self.candidates, weighed["scores"])
+
+
+def beam_evidence(rows: NDArray[np.int64], log_likelihood: Array, n_items: int) -> Array:
+    """What the beams say of every item (B, N): log(1 + probability / unit), 0 where none found it."""
+    probability = np.zeros((len(rows), n_items + 1), dtype=np.float32)
+    np.put_along_axis(probability, rows % (n_items + 1), np.exp(log_likelihood), 1)
+    return as_evidence(probability[:, :n_items], "beam")
+
+
+def _continuation(step: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {
+        "past_thought": step["thought"],
+        "past_keys_in": step["past_keys"],
+        "past_values_in": step["past_values"],
+    }
+
+
+def _reasoned(
+    index: int,
+    scores: Array,
+    written: NDArray[np.int64] | None,
+    step: Mapping[str, NDArray[Any]],
+    fixed: Mapping[str, NDArray[Any]],
+) -> ReasonedStep:
+    return ReasonedStep(
+        index,
+        scores,
+        step["state"],
+        written,
+        step["token_logits"],
+        step["attention"],
+        {**fixed, **_continuation(step)},
+    )

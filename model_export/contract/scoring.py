@@ -1,0 +1,154 @@
+"""From states and evidence to a ranking: the numpy that training and service share.
+
+Every piece of evidence is a non-negative score per item, read as log(1 + score / unit), so that "some
+evidence" counts most and more of it counts less and less. A weighted sum of the state's logits and
+the evidence ranks the catalogue (the mix); deliberation looks at all evidence of the best candidates
+(`features`) and its scores put them on top in a new order (`place_candidates`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_export.contract.evidence import NeighbourTable
+from model_export.contract.history import PADDING
+
+UNITS = {
+    "memory": 0.01,
+    "wide": 0.01,
+    "reverse": 0.01,
+    "together": 0.01,
+    "text": 0.1,
+    "text_memory": 0.01,
+    "memory_text": 0.01,
+    "memory_memory": 0.001,
+    "beam": 0.01,
+}
+"""Unit of each kind of evidence; the first eight are neighbour tables.
+
+memory         what followed within 5 steps
+wide           what followed within 20 steps
+reverse        what it followed
+together       what shares histories with it, in any order
+text           what reads alike
+text_memory    what followed items that read alike
+memory_text    what reads like its followers
+memory_memory  what followed its followers
+beam           probability of the generated semantic ID
+"""
+TABLES = tuple(UNITS)[:8]
+DECAYS = (1.0, 0.8, 0.4, 0.0)
+"""Weight of a history position against the one after it; 0 looks at the newest item only."""
+FEATURES = (
+    *(f"{table}@{decay}" for table in TABLES for decay in DECAYS),
+    "state",
+    "popularity",
+    "mix",
+    "rank",
+    "length",
+)
+DEFAULT_WEIGHTS = {"state": 1.0, "wide@0.8": 2.0, "text@0.8": 1.0}
+"""Weights of the mix before they are tuned on held-out users."""
+FLOOR = -30.0
+"""Lowest `mix` and `state` feature, relative to the best candidate."""
+EXCLUDED = -1e9
+"""Score of an item that must not be recommended."""
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores a batch of histories.
+
+    Attributes:
+        tables: the neighbour tables by name, see TABLES.
+        popularity: (N,) training interactions of each item.
+        weights: weight of "state", "popularity" and any "table@decay" in the mix.
+    """
+
+    tables: Mapping[str, NeighbourTable]
+    popularity: NDArray[np.integer]
+    weights: Mapping[str, float]
+
+    def evidence(self, histories: NDArray[np.integer], name: str) -> Array:
+        """Evidence "table@decay" of every item (B, N) for right-aligned histories (B, H)."""
+        table, decay = name.split("@")
+        return as_evidence(self.tables[table].score(histories, float(decay)), table)
+
+    def plain_mix(self, histories: NDArray[np.integer]) -> Array:
+        """All of the mix but the state's part, which alone changes from step to step.
+
+        Args:
+            histories: (B, H) rows, right-aligned.
+
+        Returns:
+            (B, N).
+        """
+        total = np.zeros((len(histories), len(self.popularity)), dtype=np.float32)
+        for name, weight in self.weights.items():
+            if "@" in name and weight:
+                total += weight * self.evidence(histories, name)
+        if weight := self.weights.get("popularity", 0.0):
+            total += weight * np.log1p(self.popularity).astype(np.float32)
+        return total
+
+    def candidates(self, mix: Array, count: int) -> NDArray[np.int64]:
+        """The best `count` rows of each mix (B, count), best first."""
+        count = min(count, mix.shape[1])
+        best = np.argpartition(-mix, count - 1, axis=1)[:, :count]
+        order = np.argsort(-np.take_along_axis(mix, best, 1), axis=1, kind="stable")
+        return np.take_along_axis(best, order, 1)
+
+    def features(
+        self,
+        candidates: NDArray[np.int64],
+        state_logits: Array,
+        mix: Array,
+        histories: NDArray[np.integer],
+    ) -> Array:
+        """Everything that is known of each candidate (B, C, FEATURES).
+
+        Args:
+            candidates: (B, C) from `candidates`.
+            state_logits: (B, N).
+            mix: (B, N).
+            histories: (B, H).
+        """
+        count = candidates.shape[1]
+        features = np.empty((*candidates.shape, len(FEATURES)), dtype=np.float32)
+        for column, name in enumerate(FEATURES[: len(TABLES) * len(DECAYS)]):
+            scores = self.evidence(histories, name)
+            features[..., column] = np.take_along_axis(scores, candidates, 1)
+        known = (histories != PADDING).sum(1)
+        features[..., -5] = _floored(relative(state_logits), candidates)
+        features[..., -4] = np.log1p(self.popularity[candidates])
+        features[..., -3] = _floored(relative(mix), candidates)
+        features[..., -2] = np.log1p(np.arange(count))
+        features[..., -1] = np.log(np.maximum(known, 1))[:, None]
+        return features
+
+
+def as_evidence(scores: Array, name: str) -> Array:
+    """log(1 + score / unit) of non-negative scores."""
+    return np.log1p(scores / np.float32(UNITS[name]))
+
+
+def relative(scores: Array) -> Array:
+    """Scores (B, N) relative to each row's best."""
+    return scores - scores.max(1, keepdims=True)
+
+
+def _floored(scores: Array, candidates: NDArray[np.int64]) -> Array:
+    return np.maximum(np.take_along_axis(scores, candidates, 1), FLOOR)
+
+
+def place_candidates(mix: Array, candidates: NDArray[np.int64], scores: Array) -> Array:
+    """A ranking of the whole catalogue (B, N): candidates by their new scores, the rest below by mix."""
+    placed = relative(mix) + scores.min(1, keepdims=True) - 1
+    np.put_along_axis(placed, candidates, scores, 1)
+    return placed

@@ -1,0 +1,173 @@
+"""Configuration of a run: one strict model, read from TOML, defaults made for real shops.
+
+Every field can be set in the file given by `--config`; an unknown key is an error, and all problems are
+reported at once.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from model_export.contract.config import InferenceConfig, ModelConfig, StrictModel
+from model_export.contract.errors import ConfigError
+
+
+class DataConfig(StrictModel):
+    """Which interactions count."""
+
+    min_interactions: int = Field(
+        1, ge=1, description="Drop users and items with fewer, repeatedly (k-core)."
+    )
+    min_rating: float | None = Field(None, description="Count only ratings of at least this.")
+    event_types: tuple[str, ...] | None = Field(None, description="Count only these events.")
+
+
+class ItemsConfig(StrictModel):
+    """Item vectors and semantic IDs."""
+
+    text_dims: int = Field(128, ge=1, description="Dimensions of the text vector (TF-IDF + SVD).")
+    behaviour_dims: int = Field(
+        64, ge=1, description="Dimensions of the behaviour vector (PPMI + SVD)."
+    )
+    text_weight: float = Field(1.0, ge=0, description="Share of text in what is quantized.")
+    behaviour_weight: float = Field(
+        1.0, ge=0, description="Share of behaviour in what is quantized."
+    )
+    levels: int = Field(4, ge=2, description="Codes in one semantic ID (m).")
+    codes: int = Field(
+        256, ge=2, description="Largest number of codes per level; shrinks with the catalogue."
+    )
+    method: Literal["kmeans", "rqvae"] = Field("kmeans", description="How vectors become codes.")
+    memory_window: int = Field(
+        5, ge=1, description="Steps within which one item counts as following another."
+    )
+    memory_shrink: float = Field(
+        100.0, ge=0, description="Damps transitions seen only once or twice."
+    )
+    neighbours: int = Field(
+        100, ge=1, description="Neighbours kept per item in each evidence table."
+    )
+
+
+class OptimConfig(StrictModel):
+    """How a stage is optimised."""
+
+    epochs: int = Field(20, ge=1)
+    patience: int = Field(
+        3, ge=1, description="Epochs without a better validation NDCG@10 before stopping."
+    )
+    batch_size: int = Field(1024, ge=1, description="Training examples in a batch.")
+    max_targets: int = Field(25, ge=1, description="Examples drawn from one window in one epoch.")
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    clip: float = Field(1.0, gt=0, description="Largest norm of a gradient.")
+
+
+class Stage1Config(StrictModel):
+    """Pretraining on behaviour."""
+
+    optim: OptimConfig = OptimConfig()
+    prefix_share: float = Field(
+        0.5, ge=0, le=1, description="Share of examples that write a prefix first."
+    )
+    similar: int = Field(10, ge=1, description="Prefixes come from this many most similar items.")
+    generation: float = Field(
+        0.3, ge=0, description="Weight of the likelihood of prefix and item codes."
+    )
+    state: float = Field(1.0, ge=0, description="Weight of the full-softmax loss of state s_0.")
+    smoothing: float = Field(0.1, ge=0, lt=1, description="Label smoothing of the state loss.")
+
+
+class Stage2Config(StrictModel):
+    """Fine-tuning on annotated traces."""
+
+    optim: OptimConfig = OptimConfig(epochs=4, patience=2, learning_rate=5e-4)
+    state: float = Field(1.0, ge=0, description="Weight of (a) the state–target contrast.")
+    quantization: float = Field(0.1, ge=0, description="Weight of (b) the quantization loss.")
+    commitment: float = Field(0.25, ge=0, description="Commitment term inside (b).")
+    generation: float = Field(
+        0.3, ge=0, description="Weight of (c) the annotated sequence's likelihood."
+    )
+    dpo: float = Field(0.1, ge=0, description="Weight of (d) preference against the direct model.")
+    dpo_beta: float = Field(0.1, gt=0)
+    own_tokens: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="Share of examples that read their own tokens instead of the labels.",
+    )
+    prefix_share: float = Field(
+        0.8, ge=0, le=1, description="Share of examples that reason before they answer."
+    )
+    smoothing: float = Field(0.1, ge=0, lt=1)
+
+
+class RewardConfig(StrictModel):
+    """Weight of each reward; the ablation decides."""
+
+    format: float = Field(0.1, ge=0, description="The answer parses to a real item.")
+    match: float = Field(1.0, ge=0, description="Leading codes of the target that are right.")
+    similarity: float = Field(0.5, ge=0, description="Cosine of the final state and the target.")
+    likelihood: float = Field(
+        0.2, ge=0, description="Target likelier after thinking than directly."
+    )
+    rank: float = Field(0.5, ge=0, description="Rank of the target among sampled negatives.")
+
+
+class Stage3Config(StrictModel):
+    """Reinforcement learning (GRPO)."""
+
+    steps: int = Field(60, ge=0, description="Policy updates.")
+    users: int = Field(128, ge=1, description="Examples per update.")
+    group: int = Field(8, ge=2, description="Traces per example (G).")
+    temperature: float = Field(1.0, gt=0)
+    clip: float = Field(0.2, gt=0, description="Clip of the likelihood ratio.")
+    kl: float = Field(1e-3, ge=0, description="Weight of the KL to the stage-2 model.")
+    inner_updates: int = Field(2, ge=1, description="Updates on each group of samples.")
+    negatives: int = Field(100, ge=1, description="Negatives of the rank reward.")
+    learning_rate: float = Field(3e-4, gt=0)
+    validate_every: int = Field(20, ge=1)
+    rewards: RewardConfig = RewardConfig()
+
+
+class RunConfig(StrictModel):
+    """Everything that shapes a run besides its input files and its seed."""
+
+    data: DataConfig = DataConfig()
+    items: ItemsConfig = ItemsConfig()
+    model: ModelConfig = ModelConfig()
+    stage1: Stage1Config = Stage1Config()
+    stage2: Stage2Config = Stage2Config()
+    stage3: Stage3Config = Stage3Config()
+    inference: InferenceConfig = InferenceConfig()
+
+
+def load_config(path: Path | None) -> RunConfig:
+    """Read a TOML configuration; the defaults where no file is given.
+
+    Raises:
+        ConfigError: the file cannot be read, or some keys or values are wrong (all are named).
+    """
+    if path is None:
+        return RunConfig()
+    try:
+        config = RunConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"configuration {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"configuration {path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, p['loc']))}: {p['msg'].lower()}" for p in error.errors()
+        )
+        raise ConfigError(f"configuration {path}: {problems}") from error
+    if deepest := max(config.inference.efforts.values()) > config.model.max_steps:
+        raise ConfigError(
+            f"configuration {path}: inference.efforts asks for {deepest} steps, "
+            f"model.max_steps allows {config.model.max_steps}"
+        )
+    return config

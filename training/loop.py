@@ -1,0 +1,132 @@
+"""The epoch loop of the supervised stages: resume, progress, validation, early stop.
+
+Every epoch draws its randomness from (seed, stage, epoch), so an interrupted and resumed run ends with
+the same weights as one that was left alone.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from training.args import OptimConfig
+from training.checkpoint import load_progress, load_weights, save_progress, save_weights
+from training.data.batches import Batch, Windows, batches
+
+Losses = dict[str, Tensor]
+
+
+def seeded(seed: int, *names: str | int) -> np.random.Generator:
+    """A generator of its own for each named place, and torch seeded alike."""
+    number = zlib.crc32(repr((seed, *names)).encode())
+    torch.manual_seed(number)
+    return np.random.default_rng(number)
+
+
+def train_epochs(
+    stage: str,
+    model: nn.Module,
+    windows: Windows,
+    losses: Callable[[Batch, np.random.Generator], Losses],
+    validate: Callable[[], dict[str, float]],
+    optim: OptimConfig,
+    folder: Path,
+    seed: int,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Train until validation stops improving and leave the best weights in `model`.
+
+    Args:
+        losses: named losses of a batch, already weighted; their sum is minimised.
+        validate: metrics of the model; the one named "objective" decides.
+        folder: where `best.safetensors` and the resumable state go.
+
+    Returns:
+        One record per epoch: mean of each loss, metrics, seconds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay
+    )
+    state = load_progress(folder / "progress.safetensors", model, optimizer)
+    if state is None:
+        state = {"epoch": 0, "best": validate()["objective"], "best_epoch": 0, "history": []}
+        save_weights(folder / "best.safetensors", model)
+    task = progress.add_task(stage, total=optim.epochs, completed=state["epoch"])
+    while state["epoch"] < optim.epochs and state["epoch"] - state["best_epoch"] < optim.patience:
+        began = time.perf_counter()
+        epoch = state["epoch"] + 1
+        rng = seeded(seed, stage, epoch)
+        means = _train_epoch(
+            model, optimizer, batches(windows, optim.batch_size, optim.max_targets, rng),
+            lambda batch, rng=rng: losses(batch, rng), optim, epoch,
+            lambda done: progress.update(task, completed=done),
+            _examples(windows, optim.max_targets),
+        )  # fmt: skip
+        metrics = validate()
+        seconds = time.perf_counter() - began
+        state["history"].append(
+            {"epoch": epoch, "losses": means, "metrics": metrics, "seconds": seconds}
+        )
+        state["epoch"] = epoch
+        if metrics["objective"] > state["best"]:
+            state |= {"best": metrics["objective"], "best_epoch": epoch}
+            save_weights(folder / "best.safetensors", model)
+        save_progress(folder / "progress.safetensors", model, optimizer, state)
+        progress.update(
+            task, completed=epoch, description=f"{stage}  N@10 {metrics['objective']:.4f}"
+        )
+    progress.update(task, total=state["epoch"], completed=state["epoch"])
+    load_weights(folder / "best.safetensors", model)
+    history: list[dict[str, Any]] = state["history"]
+    return history
+
+
+def learning_rate(optim: OptimConfig, epochs_done: float) -> float:
+    """Rises over the first half epoch, then falls in a straight line to a tenth."""
+    warm_up = min(1.0, 2 * epochs_done + 0.02)
+    return optim.learning_rate * warm_up * (1 - 0.9 * epochs_done / optim.epochs)
+
+
+def _examples(windows: Windows, max_targets: int) -> int:
+    return int(np.minimum(windows.end - windows.first_target, max_targets).sum())
+
+
+def _train_epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    epoch_batches: Iterator[Batch],
+    losses: Callable[[Batch], Losses],
+    optim: OptimConfig,
+    epoch: int,
+    report: Callable[[float], None],
+    examples: int,
+) -> dict[str, float]:
+    model.train()
+    sums: dict[str, float] = {}
+    seen = 0
+    for batch in epoch_batches:
+        epochs_done = epoch - 1 + seen / examples
+        report(epochs_done)
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = learning_rate(optim, epochs_done)
+        parts = losses(batch)
+        total = torch.stack(list(parts.values())).sum()
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), optim.clip)
+        optimizer.step()
+        size = len(batch.target)
+        seen += size
+        for name, value in parts.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach()) * size
+    model.eval()
+    return {name: value / seen for name, value in sums.items()}

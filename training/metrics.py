@@ -1,0 +1,46 @@
+"""Ranking metrics over the whole catalogue, one relevant item per user."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_export.contract.history import PADDING
+
+CUTOFFS = (5, 10)
+
+
+def target_ranks(
+    scores: NDArray[np.floating],
+    targets: NDArray[np.integer],
+    seen: NDArray[np.integer] | None = None,
+) -> NDArray[np.int64]:
+    """Rank of each target, 1 the best; ties count against the model.
+
+    Args:
+        scores: (users, items).
+        targets: (users,) rows.
+        seen: (users, positions) rows to take out of the ranking, padded with PADDING; a target among
+            them stays in.
+    """
+    users = np.arange(len(targets))
+    own = scores[users, targets][:, None]
+    better = (scores >= own).sum(1) - 1
+    if seen is not None:
+        for user, history in enumerate(seen):
+            rows = np.unique(history[history != PADDING])
+            rows = rows[rows != targets[user]]
+            better[user] -= (scores[user, rows] >= own[user]).sum()
+    return (better + 1).astype(np.int64)
+
+
+def ranking_metrics(ranks: NDArray[np.integer]) -> dict[str, float]:
+    """Recall@k and NDCG@k, averaged over users; a rank of 0 means the target was not ranked."""
+    metrics = {}
+    ranked = ranks > 0
+    for k in CUTOFFS:
+        hit = ranked & (ranks <= k)
+        gain = np.where(hit, 1 / np.log2(1 + np.maximum(ranks, 1)), 0.0)
+        metrics[f"recall@{k}"] = float(hit.mean())
+        metrics[f"ndcg@{k}"] = float(gain.mean())
+    return metrics

@@ -1,0 +1,181 @@
+"""Stage 2, second half: fine-tune on the annotated traces.
+
+Four losses, jointly: (a) states contrasted with the target, later steps weighing more; (b) residual and
+chosen code pulled together; (c) likelihood of [o_1 … o_l] + [c_1 … c_m]; (d) preference of slow
+thinking's answer over the direct model's where slow thinking finds the target likelier.
+
+The labels know the target. A decoder that reads them learns to lean on them, so by default it reads the
+tokens that it would write itself and the labels are targets only (`own_tokens`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import Progress
+from torch import Tensor
+
+from training.args import Stage2Config
+from training.data.batches import Batch, Windows
+from training.decoding import TrieTensors, beam_search, first_step
+from training.loop import Losses, train_epochs
+from training.losses import (
+    code_log_likelihood,
+    dpo_loss,
+    quantization_loss,
+    reasoning_log_likelihood,
+    state_loss,
+    step_weights,
+)
+from training.model import Context, StreamRec
+from training.reasoning import reason
+from training.teacher_forcing import Forced, force
+
+PREFERENCES = 64
+"""Examples of a batch that the preference loss looks at; each needs a search by the direct model."""
+
+
+def finetune(
+    model: StreamRec,
+    windows: Windows,
+    labels: NDArray[np.int64],
+    trie: TrieTensors,
+    leaf_items: NDArray[np.int64],
+    validate: Callable[[], dict[str, float]],
+    config: Stage2Config,
+    folder: Path,
+    seed: int,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Train the model in place; the model as it comes in is the direct model that DPO compares with.
+
+    Args:
+        labels: (items of all histories, steps) annotated reasoning tokens, see stage2_annotate.
+        leaf_items: (N,) catalogue row of each leaf of the trie.
+
+    Returns:
+        The record of each epoch.
+    """
+    direct = copy.deepcopy(model).requires_grad_(False).eval()
+    rows = torch.from_numpy(leaf_items)
+
+    def losses(batch: Batch, rng: np.random.Generator) -> Losses:
+        label = torch.from_numpy(labels[batch.place.numpy()])
+        return stage2_losses(model, direct, batch, label, trie, rows, config, rng)
+
+    return train_epochs(
+        "stage 2 fine-tune", model, windows, losses, validate, config.optim, folder, seed, progress
+    )
+
+
+def stage2_losses(
+    model: StreamRec,
+    direct: StreamRec,
+    batch: Batch,
+    label: Tensor,
+    trie: TrieTensors,
+    leaf_items: Tensor,
+    config: Stage2Config,
+    rng: np.random.Generator,
+) -> Losses:
+    """Weighted losses of one batch.
+
+    Args:
+        direct: the frozen stage-1 model.
+        label: (P, l) annotated reasoning tokens.
+    """
+    encoded = model.encode(model.item_inputs()[batch.rows.clamp(min=0)], batch.mask)
+    context = model.contexts_at(encoded, batch.mask, batch.owner, batch.newest)
+    read = _tokens_to_read(model, context, label, config.own_tokens, rng)
+    reasons = torch.from_numpy(rng.random(len(label)) < config.prefix_share)
+    item = model.items.tokens[batch.target]
+    forced = force(model, context, read, item, reasons)
+    states = forced.states(model)
+    targets = model.item_targets()
+
+    steps = state_loss(model, states, targets, batch.target, config.smoothing)
+    weights = step_weights(states.shape[1])
+    residual = model.residual(targets[batch.target].detach()[:, None], states[:, :-1])
+    quantized = quantization_loss(residual, model.codebook(label), config.commitment)
+    written = -reasoning_log_likelihood(model, forced.reasoning, label).sum(1) * reasons
+    answer = -code_log_likelihood(model, forced.answer, item)
+    tokens = item.shape[1] + label.shape[1] * config.prefix_share
+    preferred = _preference(
+        model, direct, batch, encoded, read, forced, item, trie, leaf_items, config
+    )
+    return {
+        "state": config.state * (steps * weights).sum(),
+        "quantization": config.quantization * quantized,
+        "generation": config.generation * (answer + written).mean() / tokens,
+        "dpo": config.dpo * preferred,
+    }
+
+
+def _tokens_to_read(
+    model: StreamRec, context: Context, label: Tensor, own_share: float, rng: np.random.Generator
+) -> Tensor:
+    with torch.no_grad():
+        _, own = reason(model, context, label.shape[1])
+    reads_own = torch.from_numpy(rng.random(len(label)) < own_share)
+    return torch.where(reads_own[:, None], own, label)
+
+
+def _preference(
+    model: StreamRec,
+    direct: StreamRec,
+    batch: Batch,
+    encoded: Tensor,
+    read: Tensor,
+    forced: Forced,
+    item: Tensor,
+    trie: TrieTensors,
+    leaf_items: Tensor,
+    config: Stage2Config,
+) -> Tensor:
+    """DPO over (trace, target) against the direct model's own answer, where thinking helped."""
+    few = slice(0, PREFERENCES)
+    owner, newest = batch.owner[few], batch.newest[few]
+    read, item = read[few], item[few]
+    blind = torch.zeros(len(item), dtype=torch.bool)
+    with torch.no_grad():
+        known = direct.encode(direct.item_inputs()[batch.rows.clamp(min=0)], batch.mask)
+        before = direct.contexts_at(known, batch.mask, owner, newest)
+        allowed = torch.ones(len(item), len(leaf_items), dtype=torch.bool)
+        cache = first_step(direct, before).cache
+        leaves, rejected_reference = beam_search(direct, before, cache, trie, 1, allowed)
+        rejected_row = leaf_items[leaves[:, 0]]
+        slow_reference = force(direct, before, read, item)
+        fast_reference = force(direct, before, read, item, blind)
+        chosen_reference = _sequence_log_likelihood(direct, slow_reference, read, item)
+        target_directly = code_log_likelihood(direct, fast_reference.answer, item)
+    context = model.contexts_at(encoded, batch.mask, owner, newest)
+    slow = force(model, context, read, item)
+    rejected_item = model.items.tokens[rejected_row]
+    rejected = code_log_likelihood(
+        model, force(model, context, read, rejected_item, blind).answer, rejected_item
+    )
+    helped = code_log_likelihood(model, slow.answer, item).detach() > target_directly
+    pairs = helped & (rejected_row != batch.target[few])
+    if not pairs.any():
+        return forced.answer.sum() * 0
+    chosen = _sequence_log_likelihood(model, slow, read, item)
+    return dpo_loss(
+        chosen[pairs],
+        rejected[pairs],
+        chosen_reference[pairs],
+        rejected_reference[pairs, 0],
+        config.dpo_beta,
+    )
+
+
+def _sequence_log_likelihood(
+    model: StreamRec, forced: Forced, reasoning: Tensor, item: Tensor
+) -> Tensor:
+    written = reasoning_log_likelihood(model, forced.reasoning, reasoning).sum(1)
+    return written + code_log_likelihood(model, forced.answer, item)
