@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model_export.contract.evidence import NeighbourTable
+from model_export.contract.history import PADDING, encode_history
+
+N_ITEMS = 6
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> NeighbourTable:
+    width = draw(st.integers(1, 4))
+    items = np.full((N_ITEMS, width), PADDING, dtype=np.int32)
+    weights = np.zeros((N_ITEMS, width), dtype=np.float32)
+    row = st.lists(
+        st.tuples(st.integers(0, N_ITEMS - 1), st.floats(0.125, 4, width=32)),
+        max_size=width,
+        unique_by=lambda entry: entry[0],
+    )
+    for line in range(N_ITEMS):
+        for slot, (item, weight) in enumerate(draw(row)):
+            items[line, slot], weights[line, slot] = item, weight
+    return NeighbourTable(items, weights)
+
+
+@given(
+    tables(),
+    st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=5), min_size=1, max_size=4),
+    st.sampled_from([0.25, 0.5, 1.0]),
+)
+def test_score_equals_a_naive_loop(
+    table: NeighbourTable, users: list[list[int]], decay: float
+) -> None:
+    expected = np.zeros((len(users), N_ITEMS))
+    for user, history in enumerate(users):
+        for age, row in enumerate(reversed(history)):
+            for item, weight in zip(table.items[row], table.weights[row], strict=True):
+                if item != PADDING:
+                    expected[user, item] += weight * decay**age
+    scores = table.score(encode_history(users, max_history=5), decay)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
