@@ -95,13 +95,11 @@ def _spread(costs: NDArray[np.floating], codes: NDArray[np.int64], room: int) ->
     targets = np.flatnonzero(size < room)
     extra = costs[movable][:, targets] - costs[movable, codes[movable]][:, None]
     spread = codes.copy()
-    settled = np.zeros(len(codes), dtype=bool)
     for move in np.argsort(extra, axis=None, kind="stable"):
         item, target = movable[move // len(targets)], targets[move % len(targets)]
         home = codes[item]
-        if not settled[item] and size[home] > room and size[target] < room:
+        if spread[item] == home and size[home] > room and size[target] < room:
             size[home] -= 1
             size[target] += 1
             spread[item] = target
-            settled[item] = True
     return spread

@@ -14,7 +14,7 @@ from model_export.contract.quantize import ResidualQuantizer, nearest
 
 PRINCIPAL_COMPONENTS = 48
 """Dimensions that are clustered. In more, most residuals of the fine levels fall into one cluster
-around zero (perplexity 9 of 256 codes at 192 dimensions and 4,000 items); in fewer, kin part ways."""
+around zero (perplexity 9 of 256 codes for 4,000 items at 192); in fewer, kin part ways."""
 MINI_BATCH_ITEMS = 100_000
 """From this many items on, clusters are fitted on mini-batches."""
 
