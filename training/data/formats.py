@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -79,11 +80,12 @@ def _csv_records(path: Path) -> Iterator[tuple[int | str, ...]]:
 
 
 def _check_names(path: Path, names: list[str]) -> None:
-    for number, name in enumerate(names, start=1):
-        if not name:
-            raise DataError(f"{path}, row 1: column {number} has no name; name or remove it")
-        if name in names[: number - 1]:
-            raise DataError(f"{path}, row 1: two columns are named {name}; rename one")
+    if "" in names:
+        number = names.index("") + 1
+        raise DataError(f"{path}, row 1: column {number} has no name; name or remove it")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{path}, row 1: {count} columns are named {name}; rename or remove one")
 
 
 def _read_jsonl(path: Path) -> Table:
@@ -106,7 +108,8 @@ def _read_jsonl(path: Path) -> Table:
 def _json_object(path: Path, row: int, line: str) -> dict[str, Any]:
     try:
         value = json.loads(line, parse_constant=_refuse_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # an escaped lone surrogate is no text
+        # An escaped lone surrogate is no text and 1e999 no number, but Python reads both.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path}, row {row}: not valid JSON ({error}); write one JSON object a line"

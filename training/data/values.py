@@ -12,6 +12,8 @@ from training.data.table import Table
 MAX_UNIX_SECONDS = 1e11
 """The year 5138; a larger number counts milliseconds or less."""
 
+TEXT_TYPES = (pl.String, pl.Categorical, pl.Enum, pl.Null)
+
 
 def read_ids(table: Table, column: str) -> pl.Series:
     """Opaque text ids, exactly as written; whole numbers become their digits.
@@ -46,7 +48,7 @@ def read_text(table: Table, column: str) -> pl.Series:
     if series.dtype == pl.Object:
         cells = [_cell_text(table, column, record, cell) for record, cell in enumerate(series)]
         series = pl.Series(column, cells, dtype=pl.String)
-    elif series.dtype.is_nested() or series.dtype in (pl.Binary, pl.Boolean):
+    elif not (series.dtype in TEXT_TYPES or series.dtype.is_numeric()):
         raise table.error(0, column, f"{series.dtype} is not text; write text or numbers")
     series = series.cast(pl.String)
     return series.set(series == "", None)
