@@ -1,0 +1,170 @@
+"""User histories: one capped Redis list a user, oldest event first.
+
+An event with an `event_id` is stored exactly once. Its id and the event are written in one MULTI,
+and WATCH lets that happen only if no other writer came between the check and the write; Redis
+applies (and logs to disk) all of it or nothing. A caller who got no answer sends the event again.
+An event without an id is stored each time it is sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import WatchError
+
+from service.stores.connection import Connection, user_key
+
+_EVENT_IDS_KEPT = 1_000
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """One event of a history.
+
+    Attributes:
+        item_id: external item id.
+        at: Unix time in milliseconds.
+        event_type: what kind of event it was, if that was said.
+    """
+
+    item_id: str
+    at: int
+    event_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """An interaction on its way into a history."""
+
+    interaction: Interaction
+    event_id: str | None = None
+
+
+class HistoryStore:
+    """Histories in Redis.
+
+    Args:
+        connection: where they are.
+        cap: most recent events kept of each user.
+        ttl: seconds until the history of an inactive user is forgotten; None keeps it.
+        event_id_ttl: seconds after a user's last event for which repeated ids are recognised.
+    """
+
+    def __init__(
+        self, connection: Connection, cap: int, ttl: int | None, event_id_ttl: int
+    ) -> None:
+        self._connection = connection
+        self._cap = cap
+        self._ttl = ttl
+        self._event_id_ttl = event_id_ttl
+
+    async def append(self, user_id: str, events: Sequence[Event]) -> int:
+        """Store events in the order given and return how many were new.
+
+        Raises:
+            StoreError: whether anything was stored is unknown; send the same events again.
+        """
+        history, event_ids = _keys(user_id)
+        async with self._connection.calls() as redis:
+            while True:
+                async with redis.pipeline(transaction=True) as pipe:
+                    known: set[bytes] = set()
+                    if any(event.event_id is not None for event in events):
+                        await pipe.watch(event_ids)
+                        stored: Any = pipe.lrange(event_ids, 0, -1)
+                        known = set(await stored)
+                    new, new_ids = _unseen(events, known)
+                    pipe.multi()  # type: ignore[no-untyped-call]
+                    if new:
+                        self._push(pipe, history, new)
+                    if new_ids:
+                        pipe.rpush(event_ids, *new_ids)
+                        pipe.ltrim(event_ids, -_EVENT_IDS_KEPT, -1)
+                        pipe.expire(event_ids, self._event_id_ttl)
+                    try:
+                        await pipe.execute()
+                    except WatchError:
+                        continue
+                    return len(new)
+
+    async def read(self, user_id: str) -> list[Interaction]:
+        """The stored history, oldest first; empty for an unknown user.
+
+        Raises:
+            StoreError: Redis does not answer.
+        """
+        history, _ = _keys(user_id)
+        async with self._connection.calls() as redis:
+            stored: Any = redis.lrange(history, 0, -1)
+            lines: list[bytes] = await stored
+        return [Interaction(*json.loads(line)) for line in lines]
+
+    async def replace(self, histories: Iterable[tuple[str, Sequence[Interaction]]]) -> None:
+        """Put whole histories in place of what is stored, in one round trip.
+
+        Raises:
+            StoreError: some of them may not have been stored; do it again.
+        """
+        async with (
+            self._connection.calls() as redis,
+            redis.pipeline(transaction=False) as pipe,
+        ):
+            for user_id, interactions in histories:
+                history, event_ids = _keys(user_id)
+                pipe.unlink(history, event_ids)
+                if interactions:
+                    self._push(pipe, history, interactions)
+            await pipe.execute()
+
+    async def erase(self, user_id: str) -> None:
+        """Forget the user's history and event ids.
+
+        Raises:
+            StoreError: Redis does not answer.
+        """
+        async with self._connection.calls() as redis:
+            await redis.unlink(*_keys(user_id))
+
+    def _push(self, pipe: Any, history: str, interactions: Sequence[Interaction]) -> None:
+        kept = interactions[-self._cap :]
+        pipe.rpush(history, *(_line(interaction) for interaction in kept))
+        pipe.ltrim(history, -self._cap, -1)
+        if self._ttl is not None:
+            pipe.expire(history, self._ttl)
+
+
+def now_ms() -> int:
+    """Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def _keys(user_id: str) -> tuple[str, str]:
+    return user_key(user_id, "history"), user_key(user_id, "event_ids")
+
+
+def _line(interaction: Interaction) -> str:
+    values = [interaction.item_id, interaction.at]
+    if interaction.event_type is not None:
+        values.append(interaction.event_type)
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+
+
+def _unseen(events: Sequence[Event], known: set[bytes]) -> tuple[list[Interaction], list[bytes]]:
+    """The events whose id is neither known nor repeated, and the fingerprints of their ids."""
+    seen = set(known)
+    interactions: list[Interaction] = []
+    fingerprints: list[bytes] = []
+    for event in events:
+        if event.event_id is not None:
+            fingerprint = hashlib.blake2b(event.event_id.encode(), digest_size=12).digest()
+            if fingerprint in seen:
+                continue
+            seen.add(fingerprint)
+            fingerprints.append(fingerprint)
+        interactions.append(event.interaction)
+    return interactions, fingerprints

@@ -1,0 +1,179 @@
+"""Histories and recorded recommendations in a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from service.errors import StartError, StoreError
+from service.stores.connection import Connection
+from service.stores.histories import Event, HistoryStore, Interaction
+from service.stores.recommendations import RecommendationStore
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Connection]:
+    connection = Connection(url, timeout=5, max_connections=8)
+    await connection.redis.flushdb()
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def on(url: str, check: Callable[[Connection], Awaitable[None]]) -> None:
+    """Run an async check on an empty Redis."""
+
+    async def run() -> None:
+        async with connected(url) as connection:
+            await check(connection)
+
+    asyncio.run(run())
+
+
+def histories(connection: Connection, cap: int = 5, ttl: int | None = None) -> HistoryStore:
+    return HistoryStore(connection, cap, ttl, event_id_ttl=60)
+
+
+def event(item: str, event_id: str | None = None) -> Event:
+    return Event(Interaction(item, 1, "view"), event_id)
+
+
+async def items(store: HistoryStore, user: str) -> list[str]:
+    return [interaction.item_id for interaction in await store.read(user)]
+
+
+def test_a_history_keeps_its_order_and_its_cap(redis_url: str) -> None:
+    async def check(connection: Connection) -> None:
+        store = histories(connection)
+        assert await store.append("u", [event(name) for name in "abc"]) == 3
+        assert await store.append("u", [event(name) for name in "defg"]) == 4
+        assert await items(store, "u") == list("cdefg")
+        assert (await store.read("u"))[0] == Interaction("c", 1, "view")
+        assert await store.read("stranger") == []
+
+    on(redis_url, check)
+
+
+def test_an_event_id_is_stored_once(redis_url: str) -> None:
+    async def check(connection: Connection) -> None:
+        store = histories(connection)
+        assert await store.append("u", [event("a", "1"), event("b", "2"), event("a", "1")]) == 2
+        assert await store.append("u", [event("b", "2"), event("c", "3"), event("d")]) == 2
+        assert await items(store, "u") == list("abcd")
+        assert await store.append("v", [event("a", "1")]) == 1
+
+    on(redis_url, check)
+
+
+def test_concurrent_writers_lose_and_double_nothing(redis_url: str) -> None:
+    async def check(connection: Connection) -> None:
+        store = histories(connection, cap=100)
+        sent = [event(str(number), str(number)) for number in range(20)]
+        stored = await asyncio.gather(*(store.append("u", [one]) for one in sent + sent))
+        assert sum(stored) == 20
+        assert sorted(await items(store, "u"), key=int) == [str(number) for number in range(20)]
+
+    on(redis_url, check)
+
+
+def test_an_inactive_history_is_forgotten(redis_url: str) -> None:
+    async def check(connection: Connection) -> None:
+        await histories(connection, ttl=30).append("u", [event("a")])
+        ttl: Any = connection.redis.ttl("streamrec:{u}:history")
+        assert 0 < await ttl <= 30
+
+    on(redis_url, check)
+
+
+def test_replacing_histories_in_bulk(redis_url: str) -> None:
+    async def check(connection: Connection) -> None:
+        store = histories(connection, cap=2)
+        await store.append("u", [event("old", "1")])
+        await store.replace(
+            [
+                ("u", [Interaction(name, 1) for name in "abc"]),
+                ("v", [Interaction("x", 1)]),
+                ("w", []),
+            ]
+        )
+        assert await items(store, "u") == ["b", "c"]
+        assert await items(store, "v") == ["x"]
+        assert await store.append("u", [event("old", "1")]) == 1
+
+    on(redis_url, check)
+
+
+@pytest.mark.parametrize("user", ["u", "}", "{a}b", "a b/c", "ü\x00\n", "*"])
+def test_erasure_leaves_no_key(redis_url: str, user: str) -> None:
+    async def check(connection: Connection) -> None:
+        store, records = histories(connection), RecommendationStore(connection, ttl=60)
+        for name in (user, "other"):
+            await store.append(name, [event("a", "1")])
+            await records.put(f"record-of-{name}", b"{}", name)
+        await records.erase(user)
+        await store.erase(user)
+        left = sorted([key.decode() async for key in connection.redis.scan_iter()])
+        assert left == [
+            "streamrec:recommendation:record-of-other",
+            *(
+                f"streamrec:{{other}}:{what}"
+                for what in ("event_ids", "history", "recommendations")
+            ),
+        ]
+
+    on(redis_url, check)
+
+
+def test_records_expire(redis_url: str) -> None:
+    async def check(connection: Connection) -> None:
+        records = RecommendationStore(connection, ttl=30)
+        await records.put("r", b'{"a": 1}', None)
+        assert await records.get("r") == b'{"a": 1}'
+        assert await records.get("q") is None
+        ttl: Any = connection.redis.ttl("streamrec:recommendation:r")
+        assert 0 < await ttl <= 30
+
+    on(redis_url, check)
+
+
+def test_a_redis_that_is_not_there() -> None:
+    failures: list[int] = []
+
+    async def run() -> None:
+        connection = Connection("redis://127.0.0.1:1", 0.2, 2, lambda: failures.append(1))
+        for call in (
+            connection.ping(),
+            histories(connection).read("u"),
+            histories(connection).append("u", [event("a", "1")]),
+        ):
+            with pytest.raises(StoreError):
+                await call
+        await connection.close()
+
+    asyncio.run(run())
+    assert len(failures) == 3
+
+
+def test_a_redis_that_hangs_is_given_up_in_time() -> None:
+    async def run(port: int) -> None:
+        connection = Connection(f"redis://127.0.0.1:{port}", 0.1, 2)
+        started = time.monotonic()
+        with pytest.raises(StoreError):
+            await histories(connection).read("u")
+        assert time.monotonic() - started < 2
+        await connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asyncio.run(run(silent.getsockname()[1]))
+
+
+def test_a_wrong_url_is_named() -> None:
+    with pytest.raises(StartError, match="REDIS_URL must begin with"):
+        Connection("http://localhost", 1, 1)
