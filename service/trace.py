@@ -1,0 +1,105 @@
+"""What one query asks of the model, what it gets back, and what is kept to explain it.
+
+Items are catalogue rows and codes are tokens: a trace is small, and belongs to one model version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from service.api.explanation import ReasonKind
+
+
+@dataclass(frozen=True)
+class Query:
+    """One request to the model.
+
+    Attributes:
+        history: catalogue rows, oldest first; at least one.
+        allowed: (items,) which items may be recommended.
+        steps: reasoning steps wanted.
+        count: items wanted.
+        deadline: `time.monotonic()` by which the answer should be there, or None.
+    """
+
+    history: tuple[int, ...]
+    allowed: NDArray[np.bool_]
+    steps: int
+    count: int
+    deadline: float | None = None
+
+
+class StepTrace(BaseModel):
+    """One reasoning step.
+
+    Attributes:
+        written: the token written and its probability; None at step 0.
+        runners_up: other likely tokens with theirs.
+        nearest: items nearest to the state.
+        top: best items after this step, best first.
+        attended: history items and their share of the attention, most first.
+        distance: cosine distance between the state and the final state.
+    """
+
+    written: tuple[int, float] | None
+    runners_up: list[tuple[int, float]]
+    nearest: list[int]
+    top: list[int]
+    attended: list[tuple[int, float]]
+    distance: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The model's answer to one query.
+
+    Attributes:
+        rows: (count,) recommended items, best first; fewer where fewer are allowed.
+        scores: (count,) their scores, descending.
+        ranks: (steps taken + 1, count) their ranks among the allowed items after each step.
+        steps: what happened in each step, from step 0.
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    ranks: NDArray[np.int64]
+    steps: list[StepTrace]
+
+    def take(self, places: NDArray[np.int64]) -> Answer:
+        """The answer with only these of its items, in this order."""
+        return Answer(self.rows[places], self.scores[places], self.ranks[:, places], self.steps)
+
+
+class Reasoner(Protocol):
+    """Answers a batch of queries; the only way to the model."""
+
+    def answer(self, queries: Sequence[Query]) -> Iterator[tuple[int, Answer]]:
+        """Every query's place in the batch and its answer, each as soon as it is there."""
+        ...
+
+
+class ItemTrace(BaseModel):
+    """One recommended item: its score, its rank after each step, its reasons and what they name."""
+
+    row: int
+    score: float
+    ranks: list[int]
+    reasons: list[tuple[ReasonKind, list[int]]]
+
+
+class Trace(BaseModel):
+    """Everything that the explanation of one recommendation is rendered from."""
+
+    model_version: str
+    created_at: datetime
+    degraded: bool
+    history: list[int]
+    steps: list[StepTrace]
+    items: list[ItemTrace]
