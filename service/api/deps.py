@@ -1,0 +1,30 @@
+"""What routes ask for, each under one name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from service.model import LoadedModel
+from service.recommender import Recommender
+from service.state import ServiceState
+
+
+def _service(request: Request) -> ServiceState:
+    state: ServiceState = request.app.state.service
+    return state
+
+
+def _model(service: Annotated[ServiceState, Depends(_service)]) -> LoadedModel:
+    return service.model
+
+
+def _recommender(service: Annotated[ServiceState, Depends(_service)]) -> Recommender:
+    return service.recommender
+
+
+Service = Annotated[ServiceState, Depends(_service)]
+Model = Annotated[LoadedModel, Depends(_model)]
+Recommend = Annotated[Recommender, Depends(_recommender)]
+PathId = Annotated[str, Path(min_length=1, max_length=256, description="The external id.")]

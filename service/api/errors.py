@@ -1,0 +1,159 @@
+"""Every error as an RFC 9457 problem document, and the table exception → HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from service.errors import (
+    NotFoundError,
+    NotReadyError,
+    OverloadedError,
+    ServiceError,
+    StoreError,
+)
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong."""
+
+    location: str = Field(description="Where it is.", examples=["body.count"])
+    message: str = Field(examples=["Input should be less than or equal to 100"])
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457)."""
+
+    type: str = Field(examples=["urn:stream-rec:problem:overloaded"])
+    title: str = Field(examples=["Too many requests wait"])
+    status: int = Field(examples=[503])
+    detail: str = Field(examples=["too many requests wait for the model; try again shortly"])
+    instance: str = Field(description="The path that was asked for.", examples=["/recommend"])
+    request_id: str = Field(description="Also in the X-Request-ID header and in the log.")
+    errors: list[FieldError] = Field([], description="Every single thing that is wrong.")
+
+
+class Kind(NamedTuple):
+    """How an exception looks over HTTP."""
+
+    status: int
+    slug: str
+    title: str
+    retry_after: int | None = None
+
+
+TABLE: Mapping[type[ServiceError], Kind] = {
+    OverloadedError: Kind(503, "overloaded", "Too many requests wait", retry_after=1),
+    StoreError: Kind(503, "store-unavailable", "The history store does not answer", retry_after=2),
+    NotReadyError: Kind(503, "not-ready", "The service is not ready", retry_after=2),
+    NotFoundError: Kind(404, "not-found", "Nothing is known under this id"),
+}
+
+DESCRIPTIONS = {
+    400: "The request is not valid HTTP or JSON.",
+    404: "Nothing is known under this id.",
+    405: "The path does not answer to this method.",
+    413: "The body is larger than the service accepts.",
+    422: "The request breaks a rule of this document; `errors` names each.",
+    500: "A fault of the service; the log holds the request id.",
+    503: "Overloaded, not ready, or the history store does not answer; see Retry-After.",
+}
+
+
+def problem_response(
+    scope: Mapping[str, Any],
+    kind: Kind,
+    detail: str,
+    errors: list[FieldError] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The problem document for one failed request."""
+    problem = Problem(
+        type=f"urn:stream-rec:problem:{kind.slug}",
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        instance=scope["path"],
+        request_id=scope["state"]["request_id"],
+        errors=errors or [],
+    )
+    retry = {} if kind.retry_after is None else {"Retry-After": str(kind.retry_after)}
+    return ProblemResponse(
+        problem.model_dump(), status_code=kind.status, headers={**(headers or {}), **retry}
+    )
+
+
+class ProblemResponse(JSONResponse):
+    """ASCII, so that even text which UTF-8 cannot hold comes back escaped."""
+
+    media_type = PROBLEM_JSON
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode("ascii")
+
+
+def http_kind(status: int) -> Kind:
+    """The kind of a plain HTTP error."""
+    phrase = HTTPStatus(status).phrase
+    return Kind(status, phrase.lower().replace(" ", "-"), phrase)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries of a route's problems; those that any route has are added."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    retry_after = {
+        "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+    }
+    return {
+        status: {
+            "description": DESCRIPTIONS[status],
+            "content": {PROBLEM_JSON: {"schema": schema}},
+            **({"headers": retry_after} if status == 503 else {}),
+        }
+        for status in sorted({*statuses, 400, 413, 422, 500})
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` answer every error with a problem document."""
+
+    async def service_error(request: Request, error: Exception) -> JSONResponse:
+        kind = TABLE[type(error)]  # type: ignore[index]
+        if kind.status == 503:
+            request.app.state.metrics.rejected.labels(kind.slug).inc()
+        reasons = error.reasons if isinstance(error, NotReadyError) else []
+        errors = [FieldError(location="service", message=reason) for reason in reasons]
+        return problem_response(request.scope, kind, str(error), errors)
+
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        errors = [
+            FieldError(location=".".join(map(str, found["loc"])), message=found["msg"])
+            for found in error.errors()
+        ]
+        kind = Kind(422, "invalid-request", "The request is not valid")
+        return problem_response(request.scope, kind, "; ".join(map(_sentence, errors)), errors)
+
+    async def http_error(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        return problem_response(
+            request.scope, http_kind(error.status_code), error.detail, headers=error.headers
+        )
+
+    app.add_exception_handler(ServiceError, service_error)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http_error)
+
+
+def _sentence(error: FieldError) -> str:
+    return f"{error.location}: {error.message}"

@@ -1,0 +1,63 @@
+"""Events: what users do, acknowledged once stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+from fastapi import APIRouter
+from pydantic import ValidationError
+
+from service.api.deps import Service
+from service.api.errors import problems
+from service.api.schemas import Event, EventBatch, EventsReceipt, RejectedEvent
+from service.stores import histories
+from service.stores.histories import Interaction, now_ms
+
+router = APIRouter(tags=["events"])
+
+
+@router.post("/events", status_code=202, responses=problems(503))
+async def add_events(batch: EventBatch, service: Service) -> EventsReceipt:
+    """Store events. What is accepted is stored, and the next recommendation uses it.
+
+    After a 503 some events may have been stored: send the same batch again. Events with an
+    `event_id` are then stored once.
+    """
+    by_user: dict[str, list[histories.Event]] = defaultdict(list)
+    rejected: list[RejectedEvent] = []
+    for index, event in enumerate(batch.events):
+        if isinstance(event, Event):
+            by_user[event.user_id].append(_stored(event))
+        else:
+            rejected.append(RejectedEvent(index=index, problem=_problem(event)))
+    stored = sum(
+        await asyncio.gather(
+            *(service.histories.append(user_id, events) for user_id, events in by_user.items())
+        )
+    )
+    receipt = EventsReceipt(
+        accepted=stored,
+        duplicates=len(batch.events) - len(rejected) - stored,
+        rejected=rejected,
+    )
+    for result in ("accepted", "duplicates"):
+        service.metrics.events.labels(result).inc(getattr(receipt, result))
+    service.metrics.events.labels("rejected").inc(len(rejected))
+    return receipt
+
+
+def _stored(event: Event) -> histories.Event:
+    at = now_ms() if event.timestamp is None else int(event.timestamp.timestamp() * 1000)
+    return histories.Event(Interaction(event.item_id, at, event.event_type), event.event_id)
+
+
+def _problem(event: object) -> str:
+    try:
+        Event.model_validate(event)
+    except ValidationError as error:
+        return "; ".join(
+            f"{'.'.join(map(str, found['loc'])) or 'event'}: {found['msg']}"
+            for found in error.errors()
+        )
+    raise AssertionError("a valid event was not read as one")

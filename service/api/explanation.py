@@ -1,0 +1,92 @@
+"""Bodies that explain: why these items, and how the reasoning went."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+ReasonKind = Literal["follows", "similar", "reasoned", "popular"]
+
+
+class Reason(BaseModel):
+    """Why an item is recommended."""
+
+    kind: ReasonKind = Field(
+        description="`follows`: others went on to it; `similar`: it reads like something in the "
+        "history; `reasoned`: a reasoning step lifted it; `popular`: nothing is known of the user."
+    )
+    text: str = Field(examples=["often follows “Canon EOS R50”"])
+    item_ids: list[str] = Field(
+        description="Items of the history that the reason rests on.", examples=[["camera-017"]]
+    )
+
+
+class NamedItem(BaseModel):
+    """An item and what a person calls it."""
+
+    item_id: str = Field(examples=["camera-017"])
+    title: str = Field(description="The title, or the id where there is none.")
+
+
+class AttendedItem(NamedItem):
+    """An item of the history and its part in a step."""
+
+    share: float = Field(ge=0, le=1, description="Share of the attention in this step.")
+
+
+class MovedItem(NamedItem):
+    """An item near the top after a step."""
+
+    rank: int = Field(ge=1)
+    previous_rank: int | None = Field(
+        description="Rank one step earlier; null where it was not near the top."
+    )
+
+
+class WrittenCode(BaseModel):
+    """A code of a semantic ID as a thought."""
+
+    level: int = Field(ge=0, description="0 is the coarsest level.")
+    code: int = Field(ge=0)
+    label: str = Field(
+        description="What the items under this code have in common.", examples=["tripods, supports"]
+    )
+    probability: float = Field(ge=0, le=1)
+
+
+class ReasoningStep(BaseModel):
+    """One step of the reasoning; step 0 is the impression before any thought."""
+
+    step: int = Field(ge=0)
+    written: WrittenCode | None = Field(description="The code written in this step.")
+    runners_up: list[WrittenCode] = Field(description="Codes that were nearly written.")
+    nearest_items: list[NamedItem] = Field(description="Items nearest to the state, nearest first.")
+    top_items: list[MovedItem] = Field(description="The ranking if thinking had stopped here.")
+    attended: list[AttendedItem] = Field(description="History items looked at, most first.")
+    distance_to_final: float = Field(
+        ge=0, description="Cosine distance between the state and the final state."
+    )
+
+
+class ExplainedItem(NamedItem):
+    """A recommended item, how it rose, and why it is there."""
+
+    rank: int = Field(ge=1)
+    score: float
+    ranks_by_step: list[int] = Field(description="Its rank after each step, from step 0.")
+    reasons: list[Reason]
+
+
+class Explanation(BaseModel):
+    """How one recommendation came about."""
+
+    recommendation_id: str
+    model_version: str
+    created_at: datetime
+    reasoning_steps: int = Field(ge=0)
+    degraded: bool
+    history: list[NamedItem] = Field(description="What the model read, oldest first.")
+    steps: list[ReasoningStep] = Field(description="Empty where no model was asked.")
+    items: list[ExplainedItem]

@@ -1,0 +1,58 @@
+"""The catalogue: items, and items like them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query
+
+from service.api.deps import Model, PathId
+from service.api.errors import problems
+from service.api.schemas import MAX_COUNT, ItemDocument, SimilarItem, SimilarItems
+from service.errors import NotFoundError
+from service.model import LoadedModel
+
+router = APIRouter(prefix="/items", tags=["items"])
+
+
+# Before /{item_id}, which takes ids that hold slashes.
+@router.get("/{item_id:path}/similar", responses=problems(404))
+async def similar_items(
+    item_id: PathId,
+    model: Model,
+    count: Annotated[int, Query(ge=1, le=MAX_COUNT, description="Items wanted.")] = 10,
+) -> SimilarItems:
+    """The available items whose vectors are nearest."""
+    row = _row(model, item_id)
+    scores = model.vectors @ model.vectors[row]
+    scores[row] = -np.inf
+    scores[~model.filters.available] = -np.inf
+    nearest = np.argsort(-scores, kind="stable")[:count]
+    catalog = model.bundle.catalog
+    return SimilarItems(
+        item_id=item_id,
+        items=[
+            SimilarItem(
+                item_id=catalog[like].item_id,
+                rank=rank,
+                score=round(float(scores[like]), 5),
+                title=catalog[like].title,
+            )
+            for rank, like in enumerate(nearest, start=1)
+            if np.isfinite(scores[like])
+        ],
+    )
+
+
+@router.get("/{item_id:path}", responses=problems(404))
+async def item(item_id: PathId, model: Model) -> ItemDocument:
+    """One item as the catalogue knows it."""
+    return ItemDocument.model_validate(model.bundle.catalog[_row(model, item_id)].model_dump())
+
+
+def _row(model: LoadedModel, item_id: str) -> int:
+    row = model.bundle.catalog.row(item_id)
+    if row is None:
+        raise NotFoundError("the catalogue has no such item")
+    return row

@@ -1,0 +1,98 @@
+"""What surrounds every request: id, log line, metrics, size limit and last resort."""
+
+from __future__ import annotations
+
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.errors import Kind, http_kind, problem_response
+from service.metrics import Metrics
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_FAULT = Kind(500, "internal-error", "The service failed")
+
+log = structlog.get_logger("streamrec.http")
+
+
+class RequestContext:
+    """Gives each request an id, measures it, logs it, and turns a fault into a problem document."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        started = time.perf_counter()
+        status: int | None = None
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("fault")
+            if status is not None:
+                raise
+            response = problem_response(scope, _FAULT, "the service failed; the log knows more")
+            await response(scope, receive, send_with_id)
+        finally:
+            seconds = time.perf_counter() - started
+            # The template of the route, never the path: a path holds user ids.
+            route = getattr(scope.get("route"), "path", "unmatched")
+            labels = (scope["method"], route, str(status or 499))
+            self._metrics.requests.labels(*labels).observe(seconds)
+            log.info(
+                "request",
+                method=scope["method"],
+                route=route,
+                status=status or 499,
+                ms=round(seconds * 1000, 2),
+            )
+            structlog.contextvars.unbind_contextvars("request_id")
+
+
+class BodyLimit:
+    """Refuses bodies above a size, by their announced length or while they arrive."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        detail = f"the body is larger than {self._limit} bytes"
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._limit:
+            await problem_response(scope, http_kind(413), detail)(scope, receive, send)
+            return
+        arrived = 0
+
+        async def counted() -> Message:
+            nonlocal arrived
+            message = await receive()
+            arrived += len(message.get("body", b""))
+            if arrived > self._limit:
+                raise HTTPException(413, detail)
+            return message
+
+        await self._app(scope, counted, send)

@@ -1,0 +1,268 @@
+"""Bodies of requests and answers of the recommendation, event, item and user routes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from model_export.contract.config import Effort
+from service.api.explanation import Explanation, Reason
+
+MAX_COUNT = 100
+MAX_HISTORY = 10_000
+MAX_EVENTS = 1_000
+MAX_LISTED = 10_000
+
+
+def _in_utc(value: datetime) -> datetime:
+    aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+    try:
+        return aware.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the time lies outside the calendar") from error
+
+
+Id = Annotated[str, Field(min_length=1, max_length=256, examples=["camera-017"])]
+Time = Annotated[
+    datetime,
+    AfterValidator(_in_utc),
+    Field(
+        description="ISO 8601 or Unix seconds; UTC if no zone is given.",
+        examples=["2026-03-01T12:00:00Z"],
+    ),
+]
+
+
+class Body(BaseModel):
+    """A request body in which an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class HistoryItem(Body):
+    """One event of an inline history."""
+
+    item_id: Id
+    timestamp: Time | None = None
+
+
+class CategoryFilter(Body):
+    """Conditions on an item's categories; all that are given must hold."""
+
+    any: list[str] | None = Field(
+        None, max_length=MAX_LISTED, description="At least one of these.", examples=[["Cameras"]]
+    )
+    all: list[str] = Field([], max_length=MAX_LISTED, description="Every one of these.")
+    none: list[str] = Field([], max_length=MAX_LISTED, description="None of these.")
+
+
+class ItemFilter(Body):
+    """Which items may be recommended. It is never broken: too few items give a short answer."""
+
+    include_items: list[Id] | None = Field(
+        None, max_length=MAX_LISTED, description="Only these items; everything if not given."
+    )
+    exclude_items: list[Id] = Field([], max_length=MAX_LISTED, description="None of these items.")
+    categories: CategoryFilter = Field(default_factory=lambda: CategoryFilter.model_validate({}))
+    available_only: bool = Field(True, description="Only items that are available.")
+
+
+class RecommendRequest(Body):
+    """Who asks, for how much, and under which conditions."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"user_id": "u-1", "count": 5, "effort": "deep"},
+                {"history": ["camera-017", "lens-004"], "count": 5},
+            ]
+        }
+    )
+
+    user_id: Id | None = Field(
+        None, description="Whose stored history to use; an unknown user gets popular items."
+    )
+    history: list[Id | HistoryItem] | None = Field(
+        None,
+        max_length=MAX_HISTORY,
+        description="History of this session, oldest first; used in place of the stored one.",
+        examples=[["camera-017", "lens-004"]],
+    )
+    count: int = Field(10, ge=1, le=MAX_COUNT, description="Items wanted.")
+    effort: Effort | None = Field(
+        None, description="How long to think; `balanced` if nothing is said.", examples=["deep"]
+    )
+    reasoning_steps: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        description="Number of steps in place of `effort`; capped at the model's own limit.",
+    )
+    deadline_ms: int | None = Field(
+        None,
+        ge=1,
+        le=60_000,
+        description="When this time nears, the best ranking so far is the answer.",
+    )
+    exclude_seen: bool = Field(True, description="Leave out the items of the history.")
+    filter: ItemFilter = Field(default_factory=lambda: ItemFilter.model_validate({}))
+    diversity: float = Field(
+        0.0, ge=0, le=1, description="0 ranks by score alone; towards 1 alike items make way."
+    )
+    include_properties: bool = Field(False, description="Return what the catalogue knows of items.")
+    explain: bool = Field(False, description="Return the explanation with the answer.")
+
+    @model_validator(mode="after")
+    def _one_effort(self) -> Self:
+        if self.effort is not None and self.reasoning_steps is not None:
+            raise ValueError("give either effort or reasoning_steps, not both")
+        return self
+
+    @property
+    def inline_history(self) -> list[str] | None:
+        """Item ids of the inline history, oldest first."""
+        if self.history is None:
+            return None
+        return [item if isinstance(item, str) else item.item_id for item in self.history]
+
+
+class ItemProperties(BaseModel):
+    """What the catalogue knows of an item."""
+
+    title: str | None = Field(examples=["Canon EOS R50"])
+    categories: list[str] = Field(examples=[["Cameras", "Mirrorless"]])
+    brand: str | None = Field(examples=["Canon"])
+    description: str | None = Field(examples=["A small camera for travel."])
+    available: bool
+    properties: dict[str, Any] = Field(
+        description="Every other column of the catalogue.", examples=[{"price": 649}]
+    )
+
+
+class ItemDocument(ItemProperties):
+    """One item of the catalogue."""
+
+    item_id: Id
+
+
+class SimilarItem(BaseModel):
+    """An item and how alike it is."""
+
+    item_id: Id
+    rank: int = Field(ge=1)
+    score: float = Field(description="Cosine of the two item vectors.", examples=[0.71])
+    title: str | None = Field(examples=["50mm lens"])
+
+
+class SimilarItems(BaseModel):
+    """Items like the one that was asked for, most alike first."""
+
+    item_id: Id
+    items: list[SimilarItem]
+
+
+class RecommendedItem(BaseModel):
+    """One recommended item."""
+
+    item_id: Id
+    rank: int = Field(ge=1, examples=[1])
+    score: float = Field(
+        description="Orders the items of one answer; not comparable between answers.",
+        examples=[2.31],
+    )
+    reasons: list[Reason]
+    properties: ItemProperties | None = Field(None, description="If `include_properties` was set.")
+
+
+class Recommendation(BaseModel):
+    """The answer to a recommendation request."""
+
+    recommendation_id: str = Field(
+        description="Name it in events, and to `/explain`.", examples=["5f0c1e6a9b3d4c7e8f10a2b3"]
+    )
+    items: list[RecommendedItem]
+    model_version: str = Field(examples=["20260301-3fa9c2"])
+    reasoning_steps: int = Field(ge=0, description="Steps that were taken.")
+    degraded: bool = Field(
+        description="True where the history store failed: the stored history was not used, or the "
+        "answer cannot be explained later."
+    )
+    unknown_items: list[str] = Field(
+        description="Items of the history that the catalogue lacks; they were ignored."
+    )
+    took_ms: float = Field(ge=0, examples=[7.4])
+    explanation: Explanation | None = Field(None, description="If `explain` was set.")
+
+
+class Event(Body):
+    """Something that a user did with an item."""
+
+    event_id: Id | None = Field(
+        None, description="Makes sending again safe: one id is stored once.", examples=["e-81c2"]
+    )
+    user_id: Id = Field(examples=["u-1"])
+    item_id: Id
+    timestamp: Time | None = Field(None, description="When it happened; now if not given.")
+    event_type: str | None = Field(None, min_length=1, max_length=64, examples=["purchase"])
+    recommendation_id: Id | None = Field(
+        None,
+        description="The recommendation that led to it.",
+        examples=["5f0c1e6a9b3d4c7e8f10a2b3"],
+    )
+
+
+class EventBatch(Body):
+    """Events in the order in which they happened."""
+
+    events: list[Annotated[Event | JsonValue, Field(union_mode="left_to_right")]] = Field(
+        min_length=1,
+        max_length=MAX_EVENTS,
+        description="Each event is checked on its own: a wrong one is rejected, the others stored.",
+        examples=[[{"event_id": "e-81c2", "user_id": "u-1", "item_id": "camera-017"}]],
+    )
+
+
+class RejectedEvent(BaseModel):
+    """An event that was not stored."""
+
+    index: int = Field(ge=0, description="Its place in the batch.")
+    problem: str = Field(examples=["item_id: Field required"])
+
+
+class EventsReceipt(BaseModel):
+    """What became of a batch. Accepted events are stored."""
+
+    accepted: int = Field(ge=0)
+    duplicates: int = Field(ge=0, description="Stored before under the same event_id.")
+    rejected: list[RejectedEvent]
+
+
+class StoredEvent(BaseModel):
+    """One event of a stored history."""
+
+    item_id: Id
+    timestamp: datetime
+    event_type: str | None
+    known: bool = Field(description="Whether the catalogue has the item.")
+
+
+class UserHistory(BaseModel):
+    """What is stored of a user, oldest first; empty for an unknown user."""
+
+    user_id: Id
+    events: list[StoredEvent]
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(BaseModel):
+    """The service can take traffic."""
+
+    status: Literal["ready"] = "ready"
+    model_version: str

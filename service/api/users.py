@@ -1,0 +1,38 @@
+"""Users: their stored history, and its erasure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter
+
+from service.api.deps import PathId, Service
+from service.api.errors import problems
+from service.api.schemas import StoredEvent, UserHistory
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+
+@router.get("/{user_id:path}/history", responses=problems(503))
+async def history(user_id: PathId, service: Service) -> UserHistory:
+    """What is stored of a user, oldest first."""
+    catalog = service.model.bundle.catalog
+    return UserHistory(
+        user_id=user_id,
+        events=[
+            StoredEvent(
+                item_id=stored.item_id,
+                timestamp=datetime.fromtimestamp(stored.at / 1000, UTC),
+                event_type=stored.event_type,
+                known=catalog.row(stored.item_id) is not None,
+            )
+            for stored in await service.histories.read(user_id)
+        ],
+    )
+
+
+@router.delete("/{user_id:path}", status_code=204, responses=problems(503))
+async def erase(user_id: PathId, service: Service) -> None:
+    """Forget a user: history, event ids and recorded recommendations."""
+    await service.recommendations.erase(user_id)
+    await service.histories.erase(user_id)

@@ -1,0 +1,192 @@
+"""One request from its body to its answer: history, mask, model or fallback, reasons, record."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import numpy as np
+from pydantic import ValidationError
+
+from model_export.contract.reasoning import EVIDENCE_HISTORY
+from service.api.explanation import Explanation
+from service.api.schemas import (
+    ItemProperties,
+    Recommendation,
+    RecommendedItem,
+    RecommendRequest,
+)
+from service.diversity import diversify
+from service.errors import NotFoundError, StoreError
+from service.metrics import Metrics
+from service.model import LoadedModel
+from service.stores.histories import HistoryStore
+from service.stores.recommendations import RecommendationStore
+from service.trace import Answer, ItemTrace, Query, Trace
+
+_DIVERSITY_POOL = 5
+"""Items that a diverse answer chooses from, for each item wanted."""
+
+
+class Recommender:
+    """Answers requests with one model and the stores.
+
+    Args:
+        model: the model in use.
+        histories: stored histories.
+        recommendations: where answers are recorded so that they can be explained.
+        metrics: what is counted and timed.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        histories: HistoryStore,
+        recommendations: RecommendationStore,
+        metrics: Metrics,
+    ) -> None:
+        self._model = model
+        self._histories = histories
+        self._recommendations = recommendations
+        self._metrics = metrics
+
+    async def recommend(self, request: RecommendRequest) -> Recommendation:
+        """The answer to `request`; without Redis it uses what the request brings along.
+
+        Raises:
+            OverloadedError: too many requests wait for the model.
+        """
+        started = time.monotonic()
+        item_ids, degraded = await self._history(request)
+        history, unknown = self._model.bundle.catalog.split_known(item_ids)
+        answer = await self._answer(request, history, started)
+        self._metrics.steps.observe(max(0, len(answer.steps) - 1))
+        trace = self._trace(history, answer, degraded)
+
+        recommendation_id = uuid4().hex
+        degraded |= not await self._record(recommendation_id, trace, request.user_id)
+        took = time.monotonic() - started
+        explainer = self._model.explainer
+        return Recommendation(
+            recommendation_id=recommendation_id,
+            items=[
+                RecommendedItem(
+                    item_id=self._model.bundle.catalog[item.row].item_id,
+                    rank=place,
+                    score=item.score,
+                    reasons=[explainer.reason(kind, rows) for kind, rows in item.reasons],
+                    properties=self._properties(item.row) if request.include_properties else None,
+                )
+                for place, item in enumerate(trace.items, start=1)
+            ],
+            model_version=self._model.version,
+            reasoning_steps=max(0, len(trace.steps) - 1),
+            degraded=degraded,
+            unknown_items=list(dict.fromkeys(unknown)),
+            took_ms=round(took * 1000, 3),
+            explanation=explainer.explanation(recommendation_id, trace)
+            if request.explain
+            else None,
+        )
+
+    async def explanation(self, recommendation_id: str) -> Explanation:
+        """How an earlier answer came about.
+
+        Raises:
+            NotFoundError: there was none, it has expired, or another model version made it.
+            StoreError: Redis does not answer.
+        """
+        record = await self._recommendations.get(recommendation_id)
+        if record is None:
+            raise NotFoundError("no such recommendation is recorded; records expire after a while")
+        try:
+            trace = Trace.model_validate_json(record)
+        except ValidationError as error:
+            raise NotFoundError("the recommendation was recorded in another format") from error
+        if trace.model_version != self._model.version:
+            raise NotFoundError(
+                f"the recommendation was made by model {trace.model_version}, "
+                f"which is no longer in use"
+            )
+        return self._model.explainer.explanation(recommendation_id, trace)
+
+    async def _history(self, request: RecommendRequest) -> tuple[list[str], bool]:
+        """Item ids, oldest first, and whether they could not be read."""
+        if request.inline_history is not None:
+            return request.inline_history, False
+        if request.user_id is None:
+            return [], False
+        try:
+            with self._metrics.stages.labels("history").time():
+                stored = await self._histories.read(request.user_id)
+        except StoreError:
+            return [], True
+        return [interaction.item_id for interaction in stored], False
+
+    async def _answer(
+        self, request: RecommendRequest, history: list[int], started: float
+    ) -> Answer:
+        model = self._model
+        allowed = model.filters.allowed(request.filter, history if request.exclude_seen else ())
+        pool = request.count * (_DIVERSITY_POOL if request.diversity > 0 else 1)
+        if not history:
+            self._metrics.fallbacks.labels("no_history").inc()
+            answer = self._popular(allowed, pool)
+        else:
+            deadline = request.deadline_ms and started + request.deadline_ms / 1000
+            query = Query(tuple(history), allowed, self._steps(request), pool, deadline)
+            with self._metrics.stages.labels("model").time():
+                answer = await model.batcher.submit(query)
+        if request.diversity == 0:
+            return answer
+        vectors = model.vectors[answer.rows]
+        return answer.take(diversify(answer.scores, vectors, request.count, request.diversity))
+
+    def _steps(self, request: RecommendRequest) -> int:
+        manifest = self._model.bundle.manifest
+        if request.reasoning_steps is not None:
+            return min(request.reasoning_steps, manifest.model.max_steps)
+        return manifest.inference.efforts[request.effort or "balanced"]
+
+    def _popular(self, allowed: np.ndarray, count: int) -> Answer:
+        popular = self._model.popular
+        rows = popular[allowed[popular]][:count]
+        ranks = np.arange(1, len(rows) + 1, dtype=np.int64)[None]
+        return Answer(rows, (1 / ranks[0]).astype(np.float32), ranks, [])
+
+    def _trace(self, history: list[int], answer: Answer, degraded: bool) -> Trace:
+        read = history[-self._model.bundle.manifest.model.max_history :]
+        if answer.steps:
+            considered = history[-EVIDENCE_HISTORY:]
+            reasons = self._model.reasons.find(considered, answer.rows, answer.ranks)
+        else:
+            reasons = [[("popular", [])] for _ in answer.rows]
+        return Trace(
+            model_version=self._model.version,
+            created_at=datetime.now(UTC),
+            degraded=degraded,
+            history=read,
+            steps=answer.steps,
+            items=[
+                ItemTrace(row=int(row), score=round(float(score), 5), ranks=path, reasons=why)
+                for row, score, path, why in zip(
+                    answer.rows, answer.scores, answer.ranks.T.tolist(), reasons, strict=True
+                )
+            ],
+        )
+
+    async def _record(self, recommendation_id: str, trace: Trace, user_id: str | None) -> bool:
+        """Whether the answer can be explained later."""
+        if trace.degraded:
+            return False
+        try:
+            with self._metrics.stages.labels("record").time():
+                record = trace.model_dump_json().encode()
+                await self._recommendations.put(recommendation_id, record, user_id)
+        except StoreError:
+            return False
+        return True
+
+    def _properties(self, row: int) -> ItemProperties:
+        return ItemProperties.model_validate(self._model.bundle.catalog[row].model_dump())

@@ -1,0 +1,69 @@
+"""`streamrec serve`: Redis if none is given, then the worker processes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from contextlib import ExitStack
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from model_export.contract.bundle import open_bundle
+from service.app import create_app
+from service.embedded_redis import embedded_redis
+from service.errors import StartError
+from service.logs import configure_logging
+from service.settings import Settings
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        BundleError: the bundle cannot be used.
+        StartError: the port is taken, or the embedded Redis does not start.
+    """
+    open_bundle(settings.bundle)
+    _check_port(settings)
+    with ExitStack() as stack:
+        if settings.redis_url is None:
+            url = stack.enter_context(embedded_redis(settings.redis_folder))
+            settings = settings.model_copy(update={"redis_url": SecretStr(url)})
+        if settings.workers > 1:
+            folder = tempfile.TemporaryDirectory(prefix="streamrec-metrics-")
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(folder)
+        # Worker processes inherit the environment and read the settings from it.
+        os.environ.update(settings.environment())
+        uvicorn.run(
+            "service.server:worker_app",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=settings.drain_seconds,
+        )
+
+
+def worker_app() -> FastAPI:
+    """The app of one worker process, configured by the environment."""
+    configure_logging()
+    return create_app(Settings())
+
+
+def _check_port(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise StartError(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+                "choose another with --port"
+            ) from error
