@@ -39,8 +39,13 @@ def transition_memory(
     popularity = np.bincount(items, minlength=n_items)
     before, after = transitions.nonzero()
     transitions.data /= np.sqrt(popularity[before] * popularity[after]) + shrink
-    table = _empty_table(n_items, width)
-    _keep_strongest(table, 0, transitions)
+    return strongest_neighbours(transitions, width)
+
+
+def strongest_neighbours(weights: csr_array, width: int) -> NeighbourTable:
+    """Each item's `width` strongest neighbours but itself, from weights (items, items)."""
+    table = _empty_table(weights.shape[0], width)
+    _keep_strongest(table, 0, weights)
     return table
 
 

@@ -93,9 +93,16 @@ class RQVAE(nn.Module):
 
 
 def fit_rqvae(
-    vectors: NDArray[np.float32], *, levels: int, codes: int, seed: int, epochs: int = EPOCHS
+    vectors: NDArray[np.float32], *, levels: int, codes: int, seed: int
 ) -> ResidualQuantizer:
-    """Train an RQ-VAE on item vectors (items, dims); the last epoch restarts no codes."""
+    """The encoder and codebooks of an RQ-VAE trained on item vectors (items, dims)."""
+    return train_rqvae(vectors, levels=levels, codes=codes, seed=seed, epochs=EPOCHS).export()
+
+
+def train_rqvae(
+    vectors: NDArray[np.float32], *, levels: int, codes: int, seed: int, epochs: int
+) -> RQVAE:
+    """Train on item vectors (items, dims); the last epoch restarts no codes."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -112,7 +119,7 @@ def fit_rqvae(
             optimizer.step()
         if epoch < epochs - 1:
             model.restart_dead_codes(data, generator)
-    return model.export()
+    return model
 
 
 def _mlp(*widths: int) -> nn.Sequential:

@@ -9,7 +9,7 @@ import pytest
 
 from model_export.contract.bundle import Manifest, open_bundle, seal_bundle, write_table
 from model_export.contract.catalog import Catalog, Item
-from model_export.contract.config import InferenceConfig, ModelConfig
+from model_export.contract.config import DeliberationConfig, InferenceConfig, ModelConfig
 from model_export.contract.errors import BundleError
 
 CODES = np.array([[0, 1], [1, 0]])
@@ -29,6 +29,7 @@ def _bundle(path: Path, *, verified: bool) -> Path:
         verified=verified,
         code_sizes=(2, 2),
         model=ModelConfig(),
+        deliberation=DeliberationConfig(),
         inference=InferenceConfig(),
         scoring={"memory": 1.0},
     )

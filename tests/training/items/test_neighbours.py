@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from model_export.contract.history import PADDING
+from training.items.neighbours import text_neighbours, transition_memory
+
+# Three users, ten interactions: a b c a | b c d | d a b. Item 4 was never touched.
+OFFSETS = np.array([0, 4, 7, 10])
+ITEMS = np.array([0, 1, 2, 0, 1, 2, 3, 3, 0, 1])
+
+
+def test_memory_by_hand() -> None:
+    memory = transition_memory(OFFSETS, ITEMS, 5, window=2, shrink=1.0, width=2)
+    # a, b: three times each; c, d: twice each
+    assert memory.items.tolist() == [[1, 2], [2, 3], [3, 0], [0, 1], [PADDING] * 2]
+    six, nine = math.sqrt(6), math.sqrt(9)
+    expected = [
+        [2 / (nine + 1), 0.5 / (six + 1)],
+        [2 / (six + 1), 0.5 / (six + 1)],
+        [1 / (2 + 1), 1 / (six + 1)],
+        [1 / (six + 1), 0.5 / (six + 1)],
+        [0, 0],
+    ]
+    np.testing.assert_allclose(memory.weights, expected, rtol=1e-6)
+
+
+@pytest.fixture
+def tfidf() -> csr_array:
+    rng = np.random.default_rng(0)
+    dense = rng.random((30, 12)) * (rng.random((30, 12)) < 0.3)
+    dense[3] = 0
+    dense[7] = dense[5]
+    lengths = np.linalg.norm(dense, axis=1, keepdims=True)
+    return csr_array(dense / np.maximum(lengths, 1e-12))
+
+
+@pytest.mark.parametrize("block_entries", [1, 100, 1 << 24])
+def test_text_neighbours_equal_brute_force(
+    tfidf: csr_array, block_entries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.items.neighbours.BLOCK_ENTRIES", block_entries)
+    table = text_neighbours(tfidf, width=4)
+    cosines = (tfidf @ tfidf.T).toarray()
+    np.fill_diagonal(cosines, 0)
+    strongest = -np.sort(-cosines, axis=1)[:, :4]
+    np.testing.assert_allclose(table.weights, strongest, rtol=1e-6)
+    for row in range(30):
+        found = table.items[row][table.items[row] != PADDING]
+        assert row not in found
+        np.testing.assert_allclose(cosines[row, found], strongest[row, : len(found)], rtol=1e-6)
+    assert table.items[5, 0] == 7
+    assert (table.items[3] == PADDING).all()
