@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from prometheus_client.multiprocess import mark_process_dead
 
 from service.api import errors, events, items, operations, recommendations, users
-from service.api.middleware import BodyLimit, RequestContext
+from service.api.middleware import BodyLimit, EncodedIds, RequestContext
 from service.errors import StartError, StoreError
 from service.metrics import Metrics
 from service.model import LoadedModel, load_model
@@ -73,6 +73,7 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
     for part in (recommendations, events, items, users, operations):
         app.include_router(part.router)
     errors.install(app)
+    app.add_middleware(EncodedIds)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.add_middleware(RequestContext, metrics=metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Request
 
 from service.model import LoadedModel
 from service.recommender import Recommender
@@ -27,4 +27,3 @@ def _recommender(service: Annotated[ServiceState, Depends(_service)]) -> Recomme
 Service = Annotated[ServiceState, Depends(_service)]
 Model = Annotated[LoadedModel, Depends(_model)]
 Recommend = Annotated[Recommender, Depends(_recommender)]
-PathId = Annotated[str, Path(min_length=1, max_length=256, description="The external id.")]

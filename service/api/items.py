@@ -7,17 +7,17 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Query
 
-from service.api.deps import Model, PathId
+from service.api.deps import Model
 from service.api.errors import problems
 from service.api.schemas import MAX_COUNT, ItemDocument, SimilarItem, SimilarItems
+from service.api.types import PathId
 from service.errors import NotFoundError
 from service.model import LoadedModel
 
 router = APIRouter(prefix="/items", tags=["items"])
 
 
-# Before /{item_id}, which takes ids that hold slashes.
-@router.get("/{item_id:path}/similar", responses=problems(404))
+@router.get("/{item_id}/similar", responses=problems(404))
 async def similar_items(
     item_id: PathId,
     model: Model,
@@ -45,7 +45,7 @@ async def similar_items(
     )
 
 
-@router.get("/{item_id:path}", responses=problems(404))
+@router.get("/{item_id}", responses=problems(404))
 async def item(item_id: PathId, model: Model) -> ItemDocument:
     """One item as the catalogue knows it."""
     return ItemDocument.model_validate(model.bundle.catalog[_row(model, item_id)].model_dump())

@@ -56,7 +56,7 @@ class RequestContext:
         finally:
             seconds = time.perf_counter() - started
             # The template of the route, never the path: a path holds user ids.
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = getattr(scope.get("route"), "path_format", "unmatched")
             labels = (scope["method"], route, str(status or 499))
             self._metrics.requests.labels(*labels).observe(seconds)
             log.info(
@@ -96,3 +96,15 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+
+class EncodedIds:
+    """Routes by the path as it was sent, so that an id may hold a slash; ids stay percent-encoded."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["path"] = scope["raw_path"].decode("ascii", "replace")
+        await self._app(scope, receive, send)

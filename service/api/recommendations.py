@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.api.deps import PathId, Recommend
+from service.api.deps import Recommend
 from service.api.errors import problems
 from service.api.explanation import Explanation
 from service.api.schemas import Recommendation, RecommendRequest
+from service.api.types import PathId
 
 router = APIRouter(tags=["recommendations"])
 

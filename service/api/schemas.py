@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from model_export.contract.config import Effort
 from service.api.explanation import Explanation, Reason
+from service.api.types import WHOLE, Id, ShownId, Time
 
 MAX_COUNT = 100
 MAX_HISTORY = 10_000
@@ -16,29 +17,10 @@ MAX_EVENTS = 1_000
 MAX_LISTED = 10_000
 
 
-def _in_utc(value: datetime) -> datetime:
-    aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-    try:
-        return aware.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("the time lies outside the calendar") from error
-
-
-Id = Annotated[str, Field(min_length=1, max_length=256, examples=["camera-017"])]
-Time = Annotated[
-    datetime,
-    AfterValidator(_in_utc),
-    Field(
-        description="ISO 8601 or Unix seconds; UTC if no zone is given.",
-        examples=["2026-03-01T12:00:00Z"],
-    ),
-]
-
-
 class Body(BaseModel):
-    """A request body in which an unknown field is an error."""
+    """A request body in which an unknown field, or a value of another type, is an error."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class HistoryItem(Body):
@@ -90,20 +72,14 @@ class RecommendRequest(Body):
         description="History of this session, oldest first; used in place of the stored one.",
         examples=[["camera-017", "lens-004"]],
     )
-    count: int = Field(10, ge=1, le=MAX_COUNT, description="Items wanted.")
-    effort: Effort | None = Field(
-        None, description="How long to think; `balanced` if nothing is said.", examples=["deep"]
-    )
-    reasoning_steps: int | None = Field(
+    count: Annotated[int, Field(ge=1, le=MAX_COUNT), WHOLE] = Field(10, description="Items wanted.")
+    effort: Effort = Field("balanced", description="How long to think.", examples=["deep"])
+    reasoning_steps: Annotated[int, Field(ge=0, le=64), WHOLE] | None = Field(
         None,
-        ge=0,
-        le=64,
-        description="Number of steps in place of `effort`; capped at the model's own limit.",
+        description="Number of steps, whatever `effort` says; capped at the model's limit.",
     )
-    deadline_ms: int | None = Field(
+    deadline_ms: Annotated[int, Field(ge=1, le=60_000), WHOLE] | None = Field(
         None,
-        ge=1,
-        le=60_000,
         description="When this time nears, the best ranking so far is the answer.",
     )
     exclude_seen: bool = Field(True, description="Leave out the items of the history.")
@@ -113,12 +89,6 @@ class RecommendRequest(Body):
     )
     include_properties: bool = Field(False, description="Return what the catalogue knows of items.")
     explain: bool = Field(False, description="Return the explanation with the answer.")
-
-    @model_validator(mode="after")
-    def _one_effort(self) -> Self:
-        if self.effort is not None and self.reasoning_steps is not None:
-            raise ValueError("give either effort or reasoning_steps, not both")
-        return self
 
     @property
     def inline_history(self) -> list[str] | None:
@@ -144,13 +114,13 @@ class ItemProperties(BaseModel):
 class ItemDocument(ItemProperties):
     """One item of the catalogue."""
 
-    item_id: Id
+    item_id: ShownId
 
 
 class SimilarItem(BaseModel):
     """An item and how alike it is."""
 
-    item_id: Id
+    item_id: ShownId
     rank: int = Field(ge=1)
     score: float = Field(description="Cosine of the two item vectors.", examples=[0.71])
     title: str | None = Field(examples=["50mm lens"])
@@ -159,14 +129,14 @@ class SimilarItem(BaseModel):
 class SimilarItems(BaseModel):
     """Items like the one that was asked for, most alike first."""
 
-    item_id: Id
+    item_id: ShownId
     items: list[SimilarItem]
 
 
 class RecommendedItem(BaseModel):
     """One recommended item."""
 
-    item_id: Id
+    item_id: ShownId
     rank: int = Field(ge=1, examples=[1])
     score: float = Field(
         description="Orders the items of one answer; not comparable between answers.",
@@ -242,7 +212,7 @@ class EventsReceipt(BaseModel):
 class StoredEvent(BaseModel):
     """One event of a stored history."""
 
-    item_id: Id
+    item_id: ShownId
     timestamp: datetime
     event_type: str | None
     known: bool = Field(description="Whether the catalogue has the item.")
@@ -251,7 +221,7 @@ class StoredEvent(BaseModel):
 class UserHistory(BaseModel):
     """What is stored of a user, oldest first; empty for an unknown user."""
 
-    user_id: Id
+    user_id: ShownId
     events: list[StoredEvent]
 
 

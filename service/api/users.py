@@ -6,14 +6,15 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter
 
-from service.api.deps import PathId, Service
+from service.api.deps import Service
 from service.api.errors import problems
 from service.api.schemas import StoredEvent, UserHistory
+from service.api.types import PathId
 
 router = APIRouter(prefix="/users", tags=["users"])
 
 
-@router.get("/{user_id:path}/history", responses=problems(503))
+@router.get("/{user_id}/history", responses=problems(503))
 async def history(user_id: PathId, service: Service) -> UserHistory:
     """What is stored of a user, oldest first."""
     catalog = service.model.bundle.catalog
@@ -31,7 +32,7 @@ async def history(user_id: PathId, service: Service) -> UserHistory:
     )
 
 
-@router.delete("/{user_id:path}", status_code=204, responses=problems(503))
+@router.delete("/{user_id}", status_code=204, responses=problems(503))
 async def erase(user_id: PathId, service: Service) -> None:
     """Forget a user: history, event ids and recorded recommendations."""
     await service.recommendations.erase(user_id)

@@ -58,7 +58,7 @@ def test_unknown_items_are_ignored_and_listed(client: httpx.Client) -> None:
         ({"effort": "fast"}, 0),
         ({}, 2),
         ({"effort": "deep"}, 4),
-        ({"reasoning_steps": 3}, 3),
+        ({"effort": "deep", "reasoning_steps": 3}, 3),
         ({"reasoning_steps": 60}, 4),
     ],
 )
@@ -114,7 +114,7 @@ def test_properties_on_request(client: httpx.Client) -> None:
         {"count": 0},
         {"count": 101},
         {"effort": "extreme"},
-        {"effort": "deep", "reasoning_steps": 1},
+        {"user_id": "a\nb"},
         {"user_id": ""},
         {"user_id": "u" * 257},
         {"surprise": 1},
