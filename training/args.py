@@ -12,7 +12,12 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from model_export.contract.config import InferenceConfig, ModelConfig, StrictModel
+from model_export.contract.config import (
+    DeliberationConfig,
+    InferenceConfig,
+    ModelConfig,
+    StrictModel,
+)
 from model_export.contract.errors import ConfigError
 
 
@@ -20,7 +25,7 @@ class DataConfig(StrictModel):
     """Which interactions count."""
 
     min_interactions: int = Field(
-        1, ge=1, description="Drop users and items with fewer, repeatedly (k-core)."
+        0, ge=0, description="Drop users and items with fewer, repeatedly (k-core)."
     )
     min_rating: float | None = Field(None, description="Count only ratings of at least this.")
     event_types: tuple[str, ...] | None = Field(None, description="Count only these events.")
@@ -42,15 +47,16 @@ class ItemsConfig(StrictModel):
         256, ge=2, description="Largest number of codes per level; shrinks with the catalogue."
     )
     method: Literal["kmeans", "rqvae"] = Field("kmeans", description="How vectors become codes.")
-    memory_window: int = Field(
-        5, ge=1, description="Steps within which one item counts as following another."
-    )
-    memory_shrink: float = Field(
-        100.0, ge=0, description="Damps transitions seen only once or twice."
-    )
-    neighbours: int = Field(
-        100, ge=1, description="Neighbours kept per item in each evidence table."
-    )
+
+
+class EvidenceConfig(StrictModel):
+    """Neighbour tables."""
+
+    window: int = Field(5, ge=1, description="Steps within which one item follows another.")
+    wide_window: int = Field(20, ge=1, description="The same for the `wide` table.")
+    shrink: float = Field(20.0, ge=0, description="Damps what was seen only once or twice.")
+    neighbours: int = Field(100, ge=1, description="Neighbours kept per item in each table.")
+    hop: int = Field(20, ge=1, description="Neighbours followed on each hop of a two-hop path.")
 
 
 class OptimConfig(StrictModel):
@@ -106,6 +112,19 @@ class Stage2Config(StrictModel):
     smoothing: float = Field(0.1, ge=0, lt=1)
 
 
+class DeliberateConfig(StrictModel):
+    """Learning to deliberate, on lists that neither network nor memory has seen."""
+
+    folds: int = Field(4, ge=2, description="Users are split in this many folds for cross-fitting.")
+    max_lists: int = Field(60_000, ge=1, description="Candidate lists to learn from, newest first.")
+    network: OptimConfig = OptimConfig(epochs=12, patience=12, learning_rate=4e-3)
+    epochs: int = Field(6, ge=1)
+    rounds: int = Field(4, ge=1, description="Rounds that are trained.")
+    batch_size: int = Field(64, ge=1, description="Lists in a batch.")
+    learning_rate: float = Field(1.5e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+
+
 class RewardConfig(StrictModel):
     """Weight of each reward; the ablation decides."""
 
@@ -139,9 +158,12 @@ class RunConfig(StrictModel):
 
     data: DataConfig = DataConfig()
     items: ItemsConfig = ItemsConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
     model: ModelConfig = ModelConfig()
+    deliberation: DeliberationConfig = DeliberationConfig()
     stage1: Stage1Config = Stage1Config()
     stage2: Stage2Config = Stage2Config()
+    deliberate: DeliberateConfig = DeliberateConfig()
     stage3: Stage3Config = Stage3Config()
     inference: InferenceConfig = InferenceConfig()
 
@@ -165,7 +187,7 @@ def load_config(path: Path | None) -> RunConfig:
             f"{'.'.join(map(str, p['loc']))}: {p['msg'].lower()}" for p in error.errors()
         )
         raise ConfigError(f"configuration {path}: {problems}") from error
-    if deepest := max(config.inference.efforts.values()) > config.model.max_steps:
+    if (deepest := max(config.inference.efforts.values())) > config.model.max_steps:
         raise ConfigError(
             f"configuration {path}: inference.efforts asks for {deepest} steps, "
             f"model.max_steps allows {config.model.max_steps}"

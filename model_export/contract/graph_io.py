@@ -78,3 +78,27 @@ def trie_inputs(levels: int) -> tuple[str, ...]:
         for level in range(levels)
         for name in ("child_codes", "first_child", "leaf_range")
     )
+
+
+DYNAMIC_AXES = {
+    **{name: {0: "B", 1: "H"} for name in ("history", "mask", "encoded", "history_texts", "attention")},
+    **{name: {0: "B", 2: "H"} for name in ("cross_keys", "cross_values")},
+    **{name: {0: "B", 2: "P"} for name in ("past_keys_in", "past_values_in")},
+    **{name: {0: "B", 2: "P_next"} for name in ("past_keys", "past_values")},
+    **{name: {0: "B", 1: "C"} for name in ("features", "candidates", "base", "scores_in", "scores")},
+    **{name: {0: "B", 1: "C"} for name in ("notes_in", "notes")},
+    **{name: {0: "B"} for name in ("state", "token", "token_logits", "thought", "past_thought")},
+    **{name: {0: "B"} for name in ("leaves", "log_likelihood", "thoughts_in", "thoughts")},
+    "allowed": {0: "B", 1: "N"},
+}
+"""Axes of each tensor whose size is free."""
+
+
+def trie_axes(levels: int) -> dict[str, dict[int, str]]:
+    """Free axes of the trie's tables."""
+    axes = {}
+    for name in trie_inputs(levels):
+        axes[name] = {0: f"{name}_nodes"}
+        if name.startswith("child_codes"):
+            axes[name][1] = f"{name}_fan_out"
+    return axes

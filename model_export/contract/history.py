@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+Rows = Sequence[int] | NDArray[np.integer]
+"""One history as catalogue rows, oldest first."""
 PADDING = -1
 """Catalogue row that stands for 'no item'."""
 
 
 def encode_history(
-    histories: Sequence[Sequence[int]], max_history: int, width: int | None = None
+    histories: Sequence[Rows], max_history: int, width: int | None = None
 ) -> NDArray[np.int64]:
     """Catalogue rows, oldest first, as one right-aligned table.
 

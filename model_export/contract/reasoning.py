@@ -22,7 +22,7 @@ from model_export.contract.bundle import Bundle, GraphName
 from model_export.contract.config import DeliberationConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.graph_io import trie_inputs
-from model_export.contract.history import PADDING, encode_history
+from model_export.contract.history import PADDING, Rows, encode_history
 from model_export.contract.scoring import (
     EXCLUDED,
     FLOOR,
@@ -92,7 +92,9 @@ class LoopTables:
         """The tables of a bundle."""
         names = trie_inputs(len(bundle.manifest.code_sizes))
         return cls(
-            *(bundle.table(name) for name in ("item_vectors", "item_inputs", "item_texts")),
+            item_vectors=bundle.table("item_vectors"),
+            item_inputs=bundle.table("item_inputs"),
+            item_texts=bundle.table("item_texts"),
             trie={name: bundle.table(name) for name in names},
             leaf_items=bundle.table("leaf_items"),
         )
@@ -135,7 +137,7 @@ class ReasoningLoop:
         self.deliberation = deliberation
 
     def run(
-        self, histories: Sequence[Sequence[int]], allowed: NDArray[np.bool_]
+        self, histories: Sequence[Rows], allowed: NDArray[np.bool_]
     ) -> Iterator[ReasonedStep]:
         """Steps 0, 1, 2, …; ends only when the caller stops asking.
 

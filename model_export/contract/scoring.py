@@ -75,10 +75,22 @@ class Scorer:
     popularity: NDArray[np.integer]
     weights: Mapping[str, float]
 
-    def evidence(self, histories: NDArray[np.integer], name: str) -> Array:
-        """Evidence "table@decay" of every item (B, N) for right-aligned histories (B, H)."""
+    def evidence(
+        self,
+        histories: NDArray[np.integer],
+        name: str,
+        candidates: NDArray[np.int64] | None = None,
+    ) -> Array:
+        """Evidence "table@decay" for right-aligned histories (B, H).
+
+        Returns:
+            (B, N), or (B, C) of the given candidates.
+        """
         table, decay = name.split("@")
-        return as_evidence(self.tables[table].score(histories, float(decay)), table)
+        scores = self.tables[table].score(histories, float(decay))
+        if candidates is not None:
+            scores = np.take_along_axis(scores, candidates, 1)
+        return as_evidence(scores, table)
 
     def plain_mix(self, histories: NDArray[np.integer]) -> Array:
         """All of the mix but the state's part, which alone changes from step to step.
@@ -122,8 +134,7 @@ class Scorer:
         count = candidates.shape[1]
         features = np.empty((*candidates.shape, len(FEATURES)), dtype=np.float32)
         for column, name in enumerate(FEATURES[: len(TABLES) * len(DECAYS)]):
-            scores = self.evidence(histories, name)
-            features[..., column] = np.take_along_axis(scores, candidates, 1)
+            features[..., column] = self.evidence(histories, name, candidates)
         known = (histories != PADDING).sum(1)
         features[..., -5] = _floored(relative(state_logits), candidates)
         features[..., -4] = np.log1p(self.popularity[candidates])

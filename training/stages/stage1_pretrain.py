@@ -19,6 +19,7 @@ from torch import Tensor
 
 from training.args import Stage1Config
 from training.data.batches import Batch, Windows
+from training.decoding import first_step
 from training.loop import Losses, train_epochs
 from training.losses import code_log_likelihood, reasoning_log_likelihood, state_loss
 from training.model import StreamRec
@@ -34,6 +35,7 @@ def pretrain(
     folder: Path,
     seed: int,
     progress: Progress,
+    name: str = "stage 1",
 ) -> list[dict[str, Any]]:
     """Train the model in place.
 
@@ -48,7 +50,7 @@ def pretrain(
         return stage1_losses(model, batch, similar, config, rng)
 
     return train_epochs(
-        "stage 1", model, windows, losses, validate, config.optim, folder, seed, progress
+        name, model, windows, losses, validate, config.optim, folder, seed, progress
     )
 
 
@@ -62,16 +64,20 @@ def stage1_losses(
     """Weighted losses of one batch: likelihood of prefix and item codes, softmax of state s_0."""
     encoded = model.encode(model.item_inputs()[batch.rows.clamp(min=0)], batch.mask)
     context = model.contexts_at(encoded, batch.mask, batch.owner, batch.newest)
+    targets = model.item_targets()
+    if not config.generation:
+        state = first_step(model, context).state[:, None]
+        ranked = state_loss(model, state, targets, batch.target, config.smoothing)
+        return {"state": config.state * ranked.sum()}
     prefix = similar_prefix(model, batch.target, similar, rng)
     reasons = torch.from_numpy(rng.random(len(batch.target)) < config.prefix_share)
     item = model.items.tokens[batch.target]
-    forced = force(model, context, prefix, item, reasons.to(item.device))
+    forced = force(model, context, prefix, item, reasons)
     answer = -code_log_likelihood(model, forced.answer, item)
-    written = -reasoning_log_likelihood(model, forced.reasoning, prefix).sum(1)
-    written = written * reasons.to(item.device)
-    tokens = item.shape[1] + prefix.shape[1] * reasons.float().mean()
+    written = -reasoning_log_likelihood(model, forced.reasoning, prefix).sum(1) * reasons
+    tokens = item.shape[1] + prefix.shape[1] * config.prefix_share
     state = model.state(forced.reasoning[:, :1])
-    ranked = state_loss(model, state, model.item_targets(), batch.target, config.smoothing)
+    ranked = state_loss(model, state, targets, batch.target, config.smoothing)
     return {
         "generation": config.generation * (answer + written).mean() / tokens,
         "state": config.state * ranked.sum(),

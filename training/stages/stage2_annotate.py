@@ -19,7 +19,7 @@ from model_export.contract.catalog import Catalog
 from model_export.contract.files import atomic_path
 from training.data.batches import Batch, Windows, collate
 from training.model import StreamRec
-from training.reasoning import annotate, start_codebook
+from training.reasoning import annotate
 
 SHARD = 4096
 """Windows in one shard."""
@@ -29,16 +29,14 @@ READABLE = 200
 
 def annotate_all(
     model: StreamRec, windows: Windows, catalog: Catalog, folder: Path, progress: Progress
-) -> NDArray[np.int64]:
-    """Label every target of every window.
-
-    The model's residual codebook is placed first (start_codebook), in the model itself.
+) -> tuple[NDArray[np.int64], list[float]]:
+    """Label every target of every window, with the residual codebook as it stands.
 
     Returns:
-        (items of all histories, steps) reasoning tokens; -1 where an item is no target.
+        (items of all histories, steps) reasoning tokens, -1 where an item is no target; and the
+        distance 1 − cos(s_i, t) before the first and after every step, over the readable traces.
     """
     model.eval()
-    start_codebook(model)
     folder.mkdir(parents=True, exist_ok=True)
     labels = np.full((len(windows.items), model.config.max_steps), -1, dtype=np.int64)
     shards = range(0, len(windows), SHARD)
@@ -52,8 +50,7 @@ def annotate_all(
         shard = np.load(file, allow_pickle=False)
         labels[shard[:, 0]] = shard[:, 1:]
         progress.advance(task)
-    _write_readable(model, windows, catalog, folder)
-    return labels
+    return labels, _write_readable(model, windows, catalog, folder)
 
 
 def _annotate_shard(model: StreamRec, windows: Windows, numbers: range) -> NDArray[np.int64]:
@@ -84,10 +81,10 @@ def _annotate_batch(
     return tokens.cpu().numpy(), distance.cpu().numpy()
 
 
-def _write_readable(model: StreamRec, windows: Windows, catalog: Catalog, folder: Path) -> None:
+def _write_readable(
+    model: StreamRec, windows: Windows, catalog: Catalog, folder: Path
+) -> list[float]:
     numbers = range(min(READABLE, len(windows)))
-    if not numbers:
-        return
     batch = _whole_batch(windows, numbers)
     tokens, distance = _annotate_batch(model, batch)
     with atomic_path(folder / "traces.jsonl") as partial, partial.open("w") as file:
@@ -101,3 +98,4 @@ def _write_readable(model: StreamRec, windows: Windows, catalog: Catalog, folder
                 "distance": [round(float(value), 4) for value in distance[example]],
             }
             file.write(json.dumps(trace, ensure_ascii=False) + "\n")
+    return [round(float(value), 4) for value in distance.mean(0)]

@@ -1,9 +1,30 @@
-"""The network as ONNX graphs with fixed names; see contract/graph_io.py for every shape."""
+"""The network as four functions of named tensors: what is exported, and what evaluation runs.
+
+Names and shapes are those of contract/graph_io.py.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from model_export.contract.bundle import GraphName
+from model_export.contract.graph_io import (
+    ANSWER_INPUTS,
+    ANSWER_OUTPUTS,
+    DELIBERATE_INPUTS,
+    DELIBERATE_OUTPUTS,
+    ENCODE_INPUTS,
+    ENCODE_OUTPUTS,
+    THINK_INPUTS,
+    THINK_OUTPUTS,
+    trie_inputs,
+)
 
 from training.decoding import Step, TrieTensors, beam_search, first_step, next_step
 from training.deliberation import Deliberator
@@ -111,3 +132,36 @@ class Deliberate(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         scores, notes, thoughts = self.deliberator(*inputs)
         return scores, notes, thoughts
+
+
+def graphs_of(
+    model: StreamRec, deliberator: Deliberator | None, beams: int
+) -> dict[GraphName, tuple[nn.Module, tuple[str, ...], tuple[str, ...]]]:
+    """Every graph with the names of its inputs and outputs."""
+    tables = trie_inputs(model.vocabulary.levels)
+    graphs: dict[GraphName, tuple[nn.Module, tuple[str, ...], tuple[str, ...]]] = {
+        "encode": (Encode(model), ENCODE_INPUTS, ENCODE_OUTPUTS),
+        "think": (Think(model), THINK_INPUTS, THINK_OUTPUTS),
+        "answer": (Answer(model, beams), ANSWER_INPUTS + tables, ANSWER_OUTPUTS),
+    }
+    if deliberator:
+        graphs["deliberate"] = (Deliberate(deliberator), DELIBERATE_INPUTS, DELIBERATE_OUTPUTS)
+    for graph, _, _ in graphs.values():
+        graph.eval()
+    return graphs
+
+
+class TorchRunner:
+    """Runs the graphs in torch, for evaluation during training (contract.reasoning.Runner)."""
+
+    def __init__(self, model: StreamRec, deliberator: Deliberator | None, beams: int) -> None:
+        self._graphs = graphs_of(model, deliberator, beams)
+        self._device = model.tokens.weight.device
+
+    @torch.no_grad()
+    def run(self, name: GraphName, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Outputs by name; `inputs` may hold more than the graph asks for."""
+        graph, taken, given = self._graphs[name]
+        tensors = (torch.from_numpy(np.ascontiguousarray(inputs[key])) for key in taken)
+        outputs = graph(*(tensor.to(self._device) for tensor in tensors))
+        return {key: value.cpu().numpy() for key, value in zip(given, outputs, strict=True)}

@@ -1,0 +1,100 @@
+"""Accuracy under one protocol: leave one out in time order, the whole catalogue ranked, all users.
+
+The figures with `seen removed` are what a user of the service gets; those without are what papers report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_export.contract.history import encode_history
+from model_export.contract.reasoning import EVIDENCE_HISTORY, ReasoningLoop, beam_evidence
+from model_export.contract.scoring import Array
+from training.data.sequences import Holdout
+from training.metrics import ranking_metrics, target_ranks
+
+BATCH = 256
+TOP = 10
+
+Figures = dict[str, float]
+
+
+def evaluate_loop(
+    loop: ReasoningLoop,
+    holdout: Holdout,
+    popularity: NDArray[np.int64],
+    steps: Sequence[int],
+    *,
+    parts: bool = False,
+) -> dict[str, Figures]:
+    """Metrics after each number of steps, under names like "4 steps".
+
+    Args:
+        popularity: (N,) training interactions, for the mean popularity of what is recommended.
+        steps: numbers of reasoning steps to report, ascending.
+        parts: also the ranking by the state alone and by the beam search alone.
+    """
+    boards: dict[str, Board] = {}
+    for begin in range(0, len(holdout.targets), BATCH):
+        part = slice(begin, begin + BATCH)
+        histories, targets = holdout.histories[part], holdout.targets[part]
+        for name, scores in _rankings(loop, histories, len(popularity), steps, parts):
+            board = boards.setdefault(name, Board(popularity))
+            board.add(scores, targets, encode_history(histories, EVIDENCE_HISTORY * 50))
+    return {name: board.figures() for name, board in boards.items()}
+
+
+def _rankings(
+    loop: ReasoningLoop,
+    histories: Sequence[NDArray[np.int64]],
+    n_items: int,
+    steps: Sequence[int],
+    parts: bool,
+) -> Iterator[tuple[str, Array]]:
+    everything = np.ones((len(histories), n_items), dtype=bool)
+    for step in islice(loop.run(histories, everything), max(steps) + 1):
+        if step.index not in steps:
+            continue
+        name = f"{step.index} step" + "s" * (step.index != 1)
+        yield name, loop.final_scores(step)
+        if parts:
+            yield f"{name}, state only", step.state @ loop.tables.item_vectors.T
+            yield f"{name}, beam only", beam_evidence(*loop.search(step), n_items)
+
+
+class Board:
+    """Collects rankings and sums them up."""
+
+    def __init__(self, popularity: NDArray[np.int64]) -> None:
+        self._popularity = popularity
+        self._ranks: list[NDArray[np.int64]] = []
+        self._ranks_unseen: list[NDArray[np.int64]] = []
+        self._shown = np.zeros(len(popularity), dtype=np.int64)
+
+    def add(self, scores: Array, targets: NDArray[np.int64], histories: NDArray[np.int64]) -> None:
+        """Rankings (B, N) for targets (B,) after right-aligned histories (B, H)."""
+        self._ranks.append(target_ranks(scores, targets))
+        self._ranks_unseen.append(target_ranks(scores, targets, histories))
+        unseen = np.concatenate([scores, np.zeros((len(scores), 1), scores.dtype)], 1)
+        np.put_along_axis(unseen, histories, -np.inf, 1)
+        top = np.argpartition(-unseen[:, :-1], min(TOP, unseen.shape[1] - 2), axis=1)[:, :TOP]
+        self._shown += np.bincount(top.ravel(), minlength=len(self._shown))
+
+    @property
+    def ranks(self) -> NDArray[np.int64]:
+        """(users,) rank of each target, seen items removed."""
+        return np.concatenate(self._ranks_unseen)
+
+    def figures(self) -> Figures:
+        """Recall and NDCG with seen items removed and kept, coverage, mean popularity shown."""
+        kept = ranking_metrics(np.concatenate(self._ranks))
+        return {
+            **ranking_metrics(self.ranks),
+            **{f"{name} seen kept": value for name, value in kept.items()},
+            "coverage": float((self._shown > 0).mean()),
+            "popularity": float((self._shown * self._popularity).sum() / self._shown.sum()),
+        }

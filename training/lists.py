@@ -1,0 +1,140 @@
+"""Candidate lists: what a history makes one think of, with the evidence for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model_export.contract.files import atomic_path
+from model_export.contract.history import PADDING, encode_history
+from model_export.contract.reasoning import EVIDENCE_HISTORY
+from model_export.contract.scoring import EXCLUDED, FEATURES, Array, Scorer, relative
+from training.decoding import first_step
+from training.deliberation import Deliberator
+from training.model import StreamRec
+
+CHUNK = 256
+"""Histories that are scored at once."""
+
+Logits = Callable[[NDArray[np.int64]], Array]
+"""Right-aligned rows (B, H) to item logits (B, N) of state s_0."""
+
+
+@dataclass(frozen=True)
+class CandidateLists:
+    """M lists of C candidates.
+
+    Attributes:
+        candidates: (M, C) rows, best of the mix first.
+        features: (M, C, F) float16, see scoring.FEATURES.
+        label: (M,) place of the target among the candidates, -1 where it is not there.
+        history: (M, H) newest rows of each history, right-aligned.
+    """
+
+    candidates: NDArray[np.int32]
+    features: NDArray[np.float16]
+    label: NDArray[np.int32]
+    history: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def __getitem__(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> CandidateLists:
+        return CandidateLists(*(table[chosen] for table in self._tables()))
+
+    def _tables(self) -> tuple[NDArray[np.generic], ...]:
+        return self.candidates, self.features, self.label, self.history
+
+    @classmethod
+    def join(cls, parts: Sequence[CandidateLists]) -> CandidateLists:
+        """All lists of several parts."""
+        tables = zip(*(part._tables() for part in parts), strict=True)
+        return cls(*(np.concatenate(table) for table in tables))
+
+    def save(self, path: Path) -> None:
+        """Write one .npz file atomically."""
+        with atomic_path(path) as partial, partial.open("wb") as file:
+            np.savez(file, **{name: getattr(self, name) for name in self.__dataclass_fields__})
+
+    @classmethod
+    def load(cls, path: Path) -> CandidateLists:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as tables:
+            return cls(**{name: tables[name] for name in cls.__dataclass_fields__})
+
+
+def build_lists(
+    histories: Sequence[NDArray[np.int64]],
+    targets: NDArray[np.int64],
+    logits: Logits,
+    scorer: Scorer,
+    n_candidates: int,
+) -> CandidateLists:
+    """One list per history; items of the history are never candidates."""
+    parts = []
+    for begin in range(0, len(histories), CHUNK):
+        part = slice(begin, begin + CHUNK)
+        rows = encode_history(histories[part], EVIDENCE_HISTORY)
+        scores = logits(rows)
+        mix = scorer.weights["state"] * relative(scores) + scorer.plain_mix(rows)
+        for line, history in zip(mix, rows, strict=True):
+            line[history[history != PADDING]] = EXCLUDED
+        candidates = scorer.candidates(mix, n_candidates)
+        features = scorer.features(candidates, scores, mix, rows)
+        found = candidates == targets[part][:, None]
+        parts.append(
+            CandidateLists(
+                candidates.astype(np.int32),
+                features.astype(np.float16),
+                np.where(found.any(1), found.argmax(1), -1).astype(np.int32),
+                encode_history(histories[part], Deliberator.recent, Deliberator.recent).astype(
+                    np.int32
+                ),
+            )
+        )
+    return CandidateLists.join(parts)
+
+
+def state_logits(model: StreamRec) -> Logits:
+    """Logits of the model's state s_0 for whole histories."""
+    model.eval()
+    with torch.no_grad():
+        targets = model.item_targets()
+
+    @torch.no_grad()
+    def logits(rows: NDArray[np.int64]) -> Array:
+        newest = torch.from_numpy(rows[:, -model.config.max_history :]).to(targets.device)
+        state = first_step(model, model.read(newest)).state
+        scores: Array = model.item_logits(state, targets).cpu().numpy()
+        return scores
+
+    return logits
+
+
+def fit_mix_weights(lists: CandidateLists, names: Sequence[str]) -> dict[str, float]:
+    """Weights of the mix that make the targets of held-out lists likeliest (listwise softmax).
+
+    Args:
+        names: which features take part.
+    """
+    columns = [FEATURES.index(name) for name in names]
+    with_target = lists[lists.label >= 0]
+    x = torch.from_numpy(with_target.features[..., columns].astype(np.float32))
+    label = torch.from_numpy(with_target.label.astype(np.int64))
+    weights = torch.ones(len(names), requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=60, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = torch.nn.functional.cross_entropy(x @ weights, label)
+        value = value + 1e-4 * weights.square().sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return dict(zip(names, weights.detach().tolist(), strict=True))

@@ -1,0 +1,228 @@
+"""From raw files to a trained model: the steps in order.
+
+prepare ─► items ─► stage1 ─► stage2_annotate ─► stage2_finetune ─► stage2_deliberate ─► stage3
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import Progress
+
+from model_export.contract.files import sha256, write_json
+from model_export.contract.scoring import Scorer
+from training.args import RunConfig
+from training.checkpoint import load_weights, save_weights
+from training.data.prepare import prepare
+from training.data.sequences import Holdout
+from training.evaluate import evaluate_loop
+from training.items.catalog_items import fit_catalog_items
+from training.lists import build_lists, state_logits
+from training.model import StreamRec
+from training.reasoning import start_codebook
+from training.run import Run
+from training.run_folder import STEPS, RunFolder, StepName
+from training.stages.stage1_pretrain import pretrain
+from training.stages.stage2_annotate import annotate_all
+from training.stages.stage2_deliberate import (
+    cross_fitted_lists,
+    new_deliberator,
+    train_deliberator,
+)
+from training.stages.stage2_finetune import finetune
+from training.stages.stage3_reinforce import reinforce
+
+VALIDATION_USERS = 3000
+"""Users on whom an epoch is judged; the tables of the summary use all of them."""
+
+
+def train(
+    interactions: Path,
+    items: Path | None,
+    path: Path,
+    config: RunConfig,
+    seed: int,
+    progress: Progress,
+    tell: Callable[[str], None],
+    last: StepName = "stage3",
+) -> Run:
+    """Run every step up to `last`, skipping what is unchanged and resuming what was interrupted.
+
+    Raises:
+        DataError: an input file is wrong.
+        RunError: the run directory cannot be used.
+    """
+    run = Run(RunFolder(path, tell), config, seed)
+    path.mkdir(parents=True, exist_ok=True)
+    write_json(
+        path / "run.json",
+        {
+            "seed": seed,
+            "interactions": str(interactions),
+            "items": items and str(items),
+            "config": config.model_dump(mode="json"),
+        },
+    )
+    for step in STEPS[: STEPS.index(last) + 1]:
+        _STEPS[step](run, interactions, items, progress)
+    return run
+
+
+def _prepare(run: Run, interactions: Path, items: Path | None, progress: Progress) -> None:
+    data = run.config.data
+
+    def work(folder: Path) -> dict[str, Any]:
+        dataset = prepare(
+            interactions, items,
+            min_rating=data.min_rating, event_types=data.event_types,
+            min_interactions=data.min_interactions,
+        )  # fmt: skip
+        run.folder.tell(dataset.report.summary())
+        dataset.sequences.save(folder)
+        dataset.catalog.write(folder / "catalog.jsonl")
+        return asdict(dataset.report)
+
+    inputs = {
+        "interactions": input_fingerprint(interactions),
+        "items": items and input_fingerprint(items),
+    }
+    run.folder.do("prepare", [data.model_dump(), inputs], [], work)
+
+
+def input_fingerprint(path: Path) -> str | None:
+    """sha256 of an input file; None where it cannot be read, which `prepare` explains better."""
+    return sha256(path) if path.is_file() else None
+
+
+def _items(run: Run, *_: object) -> None:
+    config = run.config
+    settings = [
+        config.items.model_dump(), config.evidence.model_dump(), config.stage1.similar, run.seed,
+    ]  # fmt: skip
+    run.folder.do(
+        "items", settings, ["prepare"],
+        lambda folder: fit_catalog_items(run.catalog, run.training, config, run.seed, folder),
+    )  # fmt: skip
+
+
+def _stage1(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
+    def work(folder: Path) -> dict[str, Any]:
+        model = run.new_model()
+        validate = _validator(run, model, steps=0)
+        history = pretrain(
+            model, run.windows, run.items.similar, validate, run.config.stage1, folder, run.seed,
+            progress,
+        )  # fmt: skip
+        return {"history": history}
+
+    settings = [run.config.model.model_dump(), run.config.stage1.model_dump(), run.seed]
+    run.folder.do("stage1", settings, ["items"], work)
+
+
+def _annotate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
+    def work(folder: Path) -> dict[str, Any]:
+        model = run.model("stage1")
+        start_codebook(model)
+        labels, distances = annotate_all(model, run.windows, run.catalog, folder, progress)
+        save_weights(folder / "model.safetensors", model)
+        np.save(folder / "labels.npy", labels, allow_pickle=False)
+        return {"distance": distances}
+
+    run.folder.do("stage2_annotate", [], ["stage1"], work)
+
+
+def _finetune(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
+    def work(folder: Path) -> dict[str, Any]:
+        model = run.new_model()
+        annotated = run.folder.folder("stage2_annotate")
+        load_weights(annotated / "model.safetensors", model)
+        labels = np.load(annotated / "labels.npy", allow_pickle=False)
+        validate = _validator(run, model, steps=model.config.max_steps)
+        history = finetune(
+            model, run.windows, labels, run.trie, run.index.leaf_items, validate,
+            run.config.stage2, folder, run.seed, progress,
+        )  # fmt: skip
+        return {"history": history}
+
+    settings = [run.config.stage2.model_dump(), run.seed]
+    run.folder.do("stage2_finetune", settings, ["stage2_annotate"], work)
+
+
+def _deliberate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
+    def work(folder: Path) -> dict[str, Any]:
+        text = run.items.tables["text"]
+        lists, mix = cross_fitted_lists(
+            run.training, text, run.new_model, run.config, folder, run.seed, progress
+        )
+        texts = torch.from_numpy(run.items.texts)
+        held_out = sample(run.sequences.holdout("valid"), run.seed)
+        scorer = Scorer(run.items.tables, run.items.popularity, mix)
+        validation = build_lists(
+            held_out.histories, held_out.targets, state_logits(run.model("stage2_finetune")),
+            scorer, run.config.deliberation.candidates,
+        )  # fmt: skip
+        deliberator = new_deliberator(lists, texts.shape[1], run.config)
+        history = train_deliberator(
+            deliberator, lists, validation, texts, run.config, folder, run.seed, progress
+        )
+        return {"mix": mix, "lists": len(lists), "history": history}
+
+    config = run.config
+    settings = [config.deliberate.model_dump(), config.deliberation.model_dump(), run.seed]
+    run.folder.do("stage2_deliberate", settings, ["stage2_finetune"], work)
+
+
+def _stage3(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
+    def work(folder: Path) -> dict[str, Any]:
+        model = run.model("stage2_finetune")
+        validate = _validator(run, model, steps=model.config.max_steps, beam=True)
+        history = reinforce(
+            model, run.windows, run.trie, validate, run.config.stage3, folder, run.seed, progress
+        )
+        return {"history": history}
+
+    settings = [run.config.stage3.model_dump(), run.seed]
+    run.folder.do("stage3", settings, ["stage2_deliberate"], work)
+
+
+_STEPS: dict[StepName, Callable[[Run, Path, Path | None, Progress], None]] = {
+    "prepare": _prepare,
+    "items": _items,
+    "stage1": _stage1,
+    "stage2_annotate": _annotate,
+    "stage2_finetune": _finetune,
+    "stage2_deliberate": _deliberate,
+    "stage3": _stage3,
+}
+
+
+def sample(holdout: Holdout, seed: int) -> Holdout:
+    """VALIDATION_USERS of the held-out users, always the same ones for a seed."""
+    order = np.random.default_rng(seed).permutation(len(holdout.targets))[:VALIDATION_USERS]
+    order.sort()
+    histories = [holdout.histories[i] for i in order]
+    return Holdout(holdout.users[order], histories, holdout.targets[order])
+
+
+def _validator(
+    run: Run, model: StreamRec, *, steps: int, beam: bool = False
+) -> Callable[[], dict[str, float]]:
+    """Validation NDCG@10 of the network alone: of its state after `steps`, or of its beam search."""
+    held_out = sample(run.sequences.holdout("valid"), run.seed)
+
+    def validate() -> dict[str, float]:
+        model.eval()
+        silent = Scorer(run.items.tables, run.items.popularity, {"state": 1.0})
+        figures = evaluate_loop(
+            run.loop(model, silent, None), held_out, run.items.popularity,
+            sorted({0, steps}), parts=beam,
+        )  # fmt: skip
+        ndcg = {name: values["ndcg@10"] for name, values in figures.items()}
+        return {**ndcg, "objective": list(ndcg.values())[-1]}
+
+    return validate

@@ -1,0 +1,158 @@
+"""What a run directory holds, loaded on demand: for later steps, for evaluation and for the export."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+
+from model_export.contract.catalog import Catalog
+from model_export.contract.errors import RunError
+from model_export.contract.prefix_index import PrefixIndex
+from model_export.contract.reasoning import LoopTables, ReasoningLoop
+from model_export.contract.scoring import DEFAULT_WEIGHTS, FEATURES, Scorer
+from training.args import RunConfig
+from training.checkpoint import load_weights
+from training.data.batches import Windows
+from training.data.sequences import Sequences
+from training.decoding import TrieTensors
+from training.deliberation import Deliberator
+from training.graphs import TorchRunner
+from training.items.catalog_items import CatalogItems
+from training.loop import seeded
+from training.model import StreamRec
+from training.run_folder import RunFolder, StepName
+
+NETWORK_STEPS: tuple[StepName, ...] = ("stage1", "stage2_finetune", "stage3")
+"""Steps that leave network weights, in order."""
+
+
+class Run:
+    """A run directory with its configuration and seed.
+
+    Everything is read when first asked for, and raises RunError where its step is not finished.
+    """
+
+    def __init__(self, folder: RunFolder, config: RunConfig, seed: int) -> None:
+        self.folder = folder
+        self.config = config
+        self.seed = seed
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open a run that `streamrec train` wrote.
+
+        Raises:
+            RunError: there is none, or its run.json is damaged.
+        """
+        try:
+            content = json.loads((path / "run.json").read_text(encoding="utf-8"))
+            config = RunConfig.model_validate(content["config"])
+            return cls(RunFolder(path), config, content["seed"])
+        except OSError as error:
+            raise RunError(f"{path} is not a run; make one with `streamrec train`") from error
+        except (ValueError, KeyError, ValidationError) as error:
+            raise RunError(f"{path}/run.json is damaged: {error}; train again") from error
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        return Catalog.read(self.folder.folder("prepare") / "catalog.jsonl")
+
+    @cached_property
+    def sequences(self) -> Sequences:
+        return Sequences.load(self.folder.folder("prepare"))
+
+    @cached_property
+    def training(self) -> Sequences:
+        """The part of the histories that may be learnt from."""
+        return self.sequences.training()
+
+    @cached_property
+    def windows(self) -> Windows:
+        max_history = self.config.model.max_history
+        return Windows.cut(self.training.offsets, self.training.items, max_history)
+
+    @cached_property
+    def items(self) -> CatalogItems:
+        self.folder.record("items")
+        return CatalogItems.load(self.folder.folder("items"))
+
+    @cached_property
+    def index(self) -> PrefixIndex:
+        return PrefixIndex.build(self.items.codes)
+
+    @cached_property
+    def trie(self) -> TrieTensors:
+        return TrieTensors.of(self.index)
+
+    def new_model(self) -> StreamRec:
+        """An untrained network, the same one for the same seed."""
+        seeded(self.seed, "model")
+        texts, codes = torch.from_numpy(self.items.texts), torch.from_numpy(self.items.codes)
+        return StreamRec(self.config.model, self.items.vocabulary, texts, codes)
+
+    def model(self, step: StepName | None = None) -> StreamRec:
+        """The network as a step left it; the last finished step if none is named."""
+        finished = [name for name in NETWORK_STEPS if self.folder.finished(name)]
+        step = step or (finished[-1] if finished else "stage1")
+        self.folder.record(step)
+        model = self.new_model()
+        load_weights(self.folder.folder(step) / "best.safetensors", model)
+        return model.eval()
+
+    @cached_property
+    def deliberator(self) -> Deliberator:
+        shape = self.config.deliberation
+        zeros = torch.zeros(len(FEATURES))
+        deliberator = Deliberator(
+            zeros, zeros, self.items.texts.shape[1],
+            d_model=shape.d_model, heads=shape.heads, thoughts=shape.thoughts, dropout=shape.dropout,
+        )  # fmt: skip
+        self.folder.record("stage2_deliberate")
+        load_weights(self.folder.folder("stage2_deliberate") / "best.safetensors", deliberator)
+        return deliberator.eval()
+
+    @cached_property
+    def mix_weights(self) -> dict[str, float]:
+        """Weights of the mix: fitted on cross-fitted lists, the defaults before that."""
+        if not self.folder.finished("stage2_deliberate"):
+            return dict(DEFAULT_WEIGHTS)
+        weights: dict[str, float] = self.folder.record("stage2_deliberate")["metrics"]["mix"]
+        return weights
+
+    @property
+    def scorer(self) -> Scorer:
+        return Scorer(self.items.tables, self.items.popularity, self.mix_weights)
+
+    def loop(
+        self, model: StreamRec, scorer: Scorer, deliberator: Deliberator | None
+    ) -> ReasoningLoop:
+        """The reasoning loop on torch; the service runs the same on ONNX Runtime."""
+        return ReasoningLoop(
+            TorchRunner(model, deliberator, self.config.inference.beams),
+            loop_tables(model, self.items, self.index),
+            scorer,
+            max_history=self.config.model.max_history,
+            deliberation=self.config.deliberation if deliberator else None,
+        )
+
+
+@torch.no_grad()
+def loop_tables(model: StreamRec, items: CatalogItems, index: PrefixIndex) -> LoopTables:
+    """The tables that the loop reads, as the network sees the items."""
+    trie: dict[str, np.ndarray] = {}
+    for level in range(index.levels):
+        trie[f"child_codes_{level}"] = index.child_codes[level]
+        trie[f"first_child_{level}"] = index.first_child[level]
+        trie[f"leaf_range_{level}"] = index.leaf_range[level]
+    return LoopTables(
+        item_vectors=model.item_targets().cpu().numpy(),
+        item_inputs=model.item_inputs().cpu().numpy(),
+        item_texts=items.texts,
+        trie=trie,
+        leaf_items=index.leaf_items,
+    )

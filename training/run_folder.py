@@ -1,0 +1,117 @@
+"""One directory per run: where each step writes, and whether it still holds.
+
+Every step has a folder with `step.json`: the fingerprint of all that it was made from, its metrics and its
+seconds. A step whose fingerprint has not changed is skipped; a step that was interrupted goes on from what
+its folder holds; anything else in its folder is thrown away first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from model_export.contract.errors import RunError
+from model_export.contract.files import write_json
+
+StepName = Literal[
+    "prepare",
+    "items",
+    "stage1",
+    "stage2_annotate",
+    "stage2_finetune",
+    "stage2_deliberate",
+    "stage3",
+]
+STEPS: tuple[StepName, ...] = (
+    "prepare",
+    "items",
+    "stage1",
+    "stage2_annotate",
+    "stage2_finetune",
+    "stage2_deliberate",
+    "stage3",
+)
+CODE_VERSION = 1
+"""Raised whenever a step's code changes what it would write."""
+
+
+class RunFolder:
+    """A run directory.
+
+    Args:
+        path: is created where it does not exist.
+        tell: is called with one line for every step that is skipped, begun or resumed.
+    """
+
+    def __init__(self, path: Path, tell: Callable[[str], None] = print) -> None:
+        self.path = path
+        self.tell = tell
+
+    def folder(self, step: StepName) -> Path:
+        """Where a step writes."""
+        return self.path / step
+
+    def record(self, step: StepName) -> dict[str, Any]:
+        """What a finished step wrote down.
+
+        Raises:
+            RunError: the step has not been finished here.
+        """
+        try:
+            text = (self.folder(step) / "step.json").read_text(encoding="utf-8")
+            record: dict[str, Any] = json.loads(text)
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{self.path} has no finished step {step!r}; run `streamrec train` to the end first"
+            ) from error
+        return record
+
+    def finished(self, step: StepName) -> bool:
+        """Whether a step has been finished here, with any settings."""
+        return (self.folder(step) / "step.json").is_file()
+
+    def do(
+        self,
+        step: StepName,
+        settings: Any,
+        needs: Sequence[StepName],
+        work: Callable[[Path], dict[str, Any]],
+    ) -> None:
+        """Run a step unless it is there already.
+
+        Args:
+            settings: JSON-like; all that shapes the step besides the steps that it needs.
+            work: gets the step's folder and returns its metrics.
+        """
+        made_from = [CODE_VERSION, settings, [self.record(name)["fingerprint"] for name in needs]]
+        fingerprint = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+        folder = self.folder(step)
+        if self.finished(step) and self.record(step)["fingerprint"] == fingerprint:
+            self.tell(f"{step}: unchanged, skipped")
+            return
+        begun = folder / "begun.json"
+        if begun.is_file() and json.loads(begun.read_text())["fingerprint"] == fingerprint:
+            self.tell(f"{step}: resumed")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            write_json(begun, {"fingerprint": fingerprint})
+            self.tell(f"{step}: started")
+        began = time.perf_counter()
+        metrics = work(folder)
+        seconds = time.perf_counter() - began
+        write_json(
+            folder / "step.json",
+            {
+                "fingerprint": fingerprint,
+                "seconds": round(seconds, 1),
+                "settings": settings,
+                "metrics": metrics,
+            },
+        )
+        begun.unlink()

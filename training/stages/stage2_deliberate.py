@@ -1,0 +1,253 @@
+"""Stage 2, last part: learn to deliberate over candidates.
+
+Lists to learn from must look as they will when serving: the target must be new to the network and to the
+memory. So the users are split in folds, and a small network and the evidence tables are fitted on the
+other folds (cross-fitting); every training position of a held-out user then gives one list. The
+weights of the mix are fitted on the same lists. No validation or test target is learnt from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import Progress
+from torch import Tensor
+from torch.nn import functional as F
+
+from model_export.contract.evidence import NeighbourTable
+from model_export.contract.files import write_json
+from model_export.contract.scoring import DEFAULT_WEIGHTS, Scorer
+from training.args import RunConfig
+from training.checkpoint import load_progress, load_weights, save_progress, save_weights
+from training.data.batches import Windows
+from training.data.sequences import Sequences
+from training.deliberation import Deliberator
+from training.items.evidence import fit_evidence
+from training.lists import CandidateLists, build_lists, fit_mix_weights, state_logits
+from training.loop import seeded
+from training.metrics import ranking_metrics
+from training.model import StreamRec
+from training.stages.stage1_pretrain import pretrain
+
+MIX = ("state", "wide@0.8", "text@0.8", "together@0.8", "memory_memory@0.8", "popularity")
+"""What the mix may weigh; everything else is for deliberation alone."""
+PROBE_LISTS = 4000
+"""Lists on which the weights of the mix are fitted before the final lists are built."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What the held-out users of one fold are scored with."""
+
+    users: NDArray[np.int64]
+    logits: Callable[[NDArray[np.int64]], NDArray[np.float32]]
+    scorer: Scorer
+
+
+def split_users(users: int, folds: int, seed: int) -> NDArray[np.int64]:
+    """(users,) fold of each user, at random and of equal size."""
+    return np.random.default_rng(seed).permutation(users) % folds
+
+
+def others(
+    training: Sequences, held_out: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Offsets and items of the histories of all users but the held-out ones (theirs are empty)."""
+    lengths = np.where(held_out, 0, training.lengths)
+    kept = np.repeat(~held_out, training.lengths)
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), training.items[kept]
+
+
+def fit_fold(
+    number: int,
+    held_out: NDArray[np.bool_],
+    training: Sequences,
+    text: NeighbourTable,
+    new_model: Callable[[], StreamRec],
+    config: RunConfig,
+    folder: Path,
+    seed: int,
+    progress: Progress,
+) -> Fold:
+    """Fit a network (state head only) and evidence tables without the held-out users."""
+    offsets, items = others(training, held_out)
+    windows = Windows.cut(offsets, items, config.model.max_history)
+    seeded(seed, "fold", number)
+    model = new_model()
+    stage1 = config.stage1.model_copy(
+        update={"optim": config.deliberate.network, "generation": 0.0, "prefix_share": 0.0}
+    )
+    no_prefix = np.zeros((len(text.items), 1), dtype=np.int64)
+    epochs = iter(range(1 << 30))
+    pretrain(
+        model, windows, no_prefix, lambda: {"objective": float(next(epochs))},
+        stage1, folder, seed, progress, name=f"fold {number + 1}",
+    )  # fmt: skip
+    tables = fit_evidence(offsets, items, text, config.evidence)
+    popularity = np.bincount(items, minlength=len(text.items))
+    return Fold(
+        np.flatnonzero(held_out), state_logits(model), Scorer(tables, popularity, DEFAULT_WEIGHTS)
+    )
+
+
+def positions(
+    training: Sequences, users: NDArray[np.int64], limit: int
+) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+    """Histories and targets of at most `limit` training positions of some users, latest first."""
+    lengths = training.lengths[users]
+    owner = np.repeat(users, np.maximum(lengths - 1, 0))
+    back = np.concatenate([np.arange(1, length) for length in lengths] or [np.zeros(0, np.int64)])
+    newest = np.argsort(back, kind="stable")[:limit]
+    ends = training.offsets[owner[newest] + 1] - back[newest]
+    starts = training.offsets[owner[newest]]
+    histories = [training.items[start:end] for start, end in zip(starts, ends, strict=True)]
+    return histories, training.items[ends]
+
+
+def cross_fitted_lists(
+    training: Sequences,
+    text: NeighbourTable,
+    new_model: Callable[[], StreamRec],
+    config: RunConfig,
+    folder: Path,
+    seed: int,
+    progress: Progress,
+) -> tuple[CandidateLists, dict[str, float]]:
+    """Lists of all folds that hold their target, and the weights of the mix that made them."""
+    settings, count = config.deliberate, config.deliberation.candidates
+    fold_of = split_users(len(training), settings.folds, seed)
+    limit = -(-settings.max_lists // settings.folds)
+    parts = []
+    for number in range(settings.folds):
+        file, weights_file = folder / f"lists-{number}.npz", folder / "mix.json"
+        if not file.is_file():
+            fold = fit_fold(
+                number, fold_of == number, training, text, new_model, config,
+                folder / f"fold-{number}", seed, progress,
+            )  # fmt: skip
+            histories, targets = positions(training, fold.users, limit)
+            if not weights_file.is_file():
+                probe = np.random.default_rng(seed).permutation(len(histories))[:PROBE_LISTS]
+                lists = build_lists(
+                    [histories[i] for i in probe], targets[probe], fold.logits, fold.scorer, count
+                )
+                write_json(weights_file, fit_mix_weights(lists, MIX))
+            weights = json.loads(weights_file.read_text(encoding="utf-8"))
+            scorer = Scorer(fold.scorer.tables, fold.scorer.popularity, weights)
+            lists = build_lists(histories, targets, fold.logits, scorer, count)
+            lists[lists.label >= 0].save(file)
+        parts.append(CandidateLists.load(file))
+    return CandidateLists.join(parts), json.loads(weights_file.read_text(encoding="utf-8"))
+
+
+def new_deliberator(lists: CandidateLists, text_dims: int, config: RunConfig) -> Deliberator:
+    """An untrained deliberator that knows the scale of the features."""
+    sample = lists.features[:: max(1, len(lists) // 2000)].astype(np.float32)
+    flat = torch.from_numpy(sample).flatten(0, 1)
+    shape = config.deliberation
+    return Deliberator(
+        flat.mean(0), flat.std(0) + 1e-3, text_dims,
+        d_model=shape.d_model, heads=shape.heads, thoughts=shape.thoughts, dropout=shape.dropout,
+    )  # fmt: skip
+
+
+def deliberate(
+    model: Deliberator, lists: CandidateLists, chosen: NDArray[np.int64], texts: Tensor, rounds: int
+) -> list[Tensor]:
+    """Scores (B, C) after each round over the chosen lists."""
+    features = torch.from_numpy(lists.features[chosen].astype(np.float32))
+    candidates = texts[torch.from_numpy(lists.candidates[chosen]).long()]
+    history = torch.from_numpy(lists.history[chosen]).long()
+    base = scores = features[..., -3]
+    notes, thoughts = model.start(candidates)
+    outcome = []
+    for _ in range(rounds):
+        scores, notes, thoughts = model(
+            features, candidates, texts[history.clamp(min=0)], history >= 0,
+            base, scores, notes, thoughts,
+        )  # fmt: skip
+        outcome.append(scores)
+    return outcome
+
+
+def train_deliberator(
+    model: Deliberator,
+    lists: CandidateLists,
+    validation: CandidateLists,
+    texts: Tensor,
+    config: RunConfig,
+    folder: Path,
+    seed: int,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Listwise softmax on every round, the last weighing most; keeps the best epoch on `validation`."""
+    settings = config.deliberate
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    state = load_progress(folder / "progress.safetensors", model, optimizer)
+    state = state or {"epoch": 0, "best": -1.0, "history": []}
+    per_epoch = -(-len(lists) // settings.batch_size)
+    task = progress.add_task("deliberate", total=settings.epochs * per_epoch)
+    weights = [0.3] * (settings.rounds - 1) + [1.0]
+    while state["epoch"] < settings.epochs:
+        rng = seeded(seed, "deliberate", state["epoch"])
+        model.train()
+        loss_sum = 0.0
+        for number, chosen in enumerate(np.array_split(rng.permutation(len(lists)), per_epoch)):
+            done = (state["epoch"] + number / per_epoch) / settings.epochs
+            for group in optimizer.param_groups:
+                warm_up = min(1.0, 0.02 + 20 * done)
+                group["lr"] = settings.learning_rate * warm_up * max(0.05, 1 - done)
+            label = torch.from_numpy(lists.label[chosen]).long()
+            rounds = deliberate(model, lists, chosen, texts, settings.rounds)
+            losses = [F.cross_entropy(scores, label) for scores in rounds]
+            loss = torch.stack([w * part for w, part in zip(weights, losses, strict=True)]).sum()
+            optimizer.zero_grad(set_to_none=True)
+            (loss / sum(weights)).backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            loss_sum += float(losses[-1].detach())
+            progress.update(task, completed=state["epoch"] * per_epoch + number + 1)
+        state["epoch"] += 1
+        metrics = list_metrics(model, validation, texts, settings.rounds)
+        state["history"].append(
+            {
+                "epoch": state["epoch"],
+                "losses": {"listwise": loss_sum / per_epoch},
+                "metrics": metrics,
+            }
+        )
+        if metrics["objective"] > state["best"]:
+            state["best"] = metrics["objective"]
+            save_weights(folder / "best.safetensors", model)
+        save_progress(folder / "progress.safetensors", model, optimizer, state)
+    load_weights(folder / "best.safetensors", model)
+    model.eval()
+    history: list[dict[str, Any]] = state["history"]
+    return history
+
+
+@torch.no_grad()
+def list_metrics(
+    model: Deliberator, lists: CandidateLists, texts: Tensor, rounds: int
+) -> dict[str, float]:
+    """NDCG@10 before and after each round; a target outside its list counts as missed."""
+    model.eval()
+    places: list[list[NDArray[np.int64]]] = [[] for _ in range(rounds + 1)]
+    for chosen in np.array_split(np.arange(len(lists)), -(-len(lists) // 256)):
+        base = torch.from_numpy(lists.features[chosen][..., -3].astype(np.float32))
+        label = torch.from_numpy(lists.label[chosen]).long()
+        for number, scores in enumerate([base, *deliberate(model, lists, chosen, texts, rounds)]):
+            own = scores.gather(1, label.clamp(min=0)[:, None])
+            rank = (scores >= own).sum(1)
+            places[number].append(torch.where(label < 0, 0, rank).numpy())
+    ndcg = [ranking_metrics(np.concatenate(ranks))["ndcg@10"] for ranks in places]
+    return {**{f"ndcg@10 round {i}": value for i, value in enumerate(ndcg)}, "objective": ndcg[-1]}

@@ -1,0 +1,94 @@
+"""What each stage brought: validation figures of the network and of the whole answer, step by step."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.progress import Progress
+
+from model_export.contract.errors import RunError
+from model_export.contract.files import write_json
+from model_export.contract.reasoning import ReasoningLoop
+from model_export.contract.scoring import DEFAULT_WEIGHTS, Scorer
+from training.data.sequences import Holdout, Split
+from training.evaluate import Figures, evaluate_loop
+from training.run import NETWORK_STEPS, Run
+from training.run_folder import STEPS, StepName
+
+MODEL_STEPS: tuple[StepName, ...] = ("stage1", "stage2_finetune", "stage2_deliberate", "stage3")
+"""Steps after which the model answers differently."""
+PART = 2048
+"""Users that are evaluated between two movements of the progress bar."""
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """What a stage left.
+
+    Attributes:
+        fingerprint: of the step that these figures belong to.
+        seconds: that the step took.
+        network: figures of the state alone, under "0 steps", "1 step", …
+        answer: figures of the whole answer, with evidence and, once learnt, deliberation.
+    """
+
+    fingerprint: str
+    seconds: float
+    network: dict[str, Figures]
+    answer: dict[str, Figures]
+
+
+Summary = dict[StepName, StageSummary]
+
+
+def finished_models(run: Run) -> list[StepName]:
+    """The finished steps of MODEL_STEPS.
+
+    Raises:
+        RunError: there is none.
+    """
+    finished = [step for step in MODEL_STEPS if run.folder.finished(step)]
+    if not finished:
+        raise RunError(f"{run.folder.path} holds no model yet; run `streamrec train` first")
+    return finished
+
+
+def evaluate_after(
+    run: Run, step: StepName, split: Split, progress: Progress, *, network_only: bool = False
+) -> dict[str, Figures]:
+    """Figures of the model as a step of MODEL_STEPS left it, for every number of reasoning steps.
+
+    Raises:
+        RunError: the step is not finished.
+    """
+    run.folder.record(step)
+    loop = _network_loop(run, step) if network_only else _answer_loop(run, step)
+    holdout = run.sequences.holdout(split)
+    return evaluate_loop(
+        loop, holdout, run.items.popularity, range(run.config.model.max_steps + 1)
+    )
+
+
+def summarise(run: Run, progress: Progress) -> Summary:
+    """Evaluate every finished stage on all validation users; what is known already is read.
+
+    Kept in `summary.json` of the run.
+    """
+    file = run.folder.path / "summary.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    summary: Summary = {}
+    for step in (step for step in MODEL_STEPS if run.folder.finished(step)):
+        record = run.folder.record(step)
+        if known.get(step, {}).get("fingerprint") == record["fingerprint"]:
+            summary[step] = StageSummary(**known[step])
+            continue
+        summary[step] = StageSummary(
+            record["fingerprint"],
+            record["seconds"],
+            evaluate_after(run, step, "valid", progress, network_only=True),
+            evaluate_after(run, step, "valid", progress),
+        )
+    write_json(file, {step: asdict(stage) for step, stage in summary.items()})
+    return summary
