@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
 from contextlib import ExitStack
+from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 from fastapi import FastAPI
@@ -20,12 +23,14 @@ from service.settings import Settings
 
 
 def serve(settings: Settings) -> None:
-    """Serve until told to stop.
+    """Serve until SIGTERM or SIGINT; what runs then is finished first.
 
     Raises:
         BundleError: the bundle cannot be used.
         StartError: the port is taken, or the embedded Redis does not start.
     """
+    # uvicorn raises SIGTERM again once it has stopped; unhandled, it would skip the clean-up here.
+    signal.signal(signal.SIGTERM, _leave)
     open_bundle(settings.bundle)
     _check_port(settings)
     with ExitStack() as stack:
@@ -54,6 +59,10 @@ def worker_app() -> FastAPI:
     """The app of one worker process, configured by the environment."""
     configure_logging()
     return create_app(Settings())
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
 
 
 def _check_port(settings: Settings) -> None:
