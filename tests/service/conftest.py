@@ -142,3 +142,13 @@ def client(shop: Bundle, redis_url: str) -> Iterator[httpx.Client]:
     """A client of the hand-made shop; tests keep apart by using users of their own."""
     with running_shop(shop, redis_url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real bundle with real ONNX graphs of an untrained network."""
+    from tests.service.tiny_bundle import write_tiny_bundle  # needs torch
+
+    path = tmp_path_factory.mktemp("bundles") / "tiny"
+    write_tiny_bundle(path)
+    return path

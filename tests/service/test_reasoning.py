@@ -1,0 +1,110 @@
+"""The reasoning loop over real ONNX graphs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_export.contract.bundle import BundleError, open_bundle
+from service.reasoning import OnnxReasoner
+from service.runner import GraphRunner
+from service.trace import Answer, Query
+from tests.service.tiny_bundle import ITEMS
+
+EVERY = np.ones(ITEMS, dtype=bool)
+
+
+@pytest.fixture(scope="module")
+def reasoner(tiny_bundle: Path) -> OnnxReasoner:
+    return OnnxReasoner(open_bundle(tiny_bundle), threads=1)
+
+
+def answers(reasoner: OnnxReasoner, *queries: Query) -> list[Answer]:
+    found = dict(reasoner.answer(queries))
+    return [found[place] for place in range(len(queries))]
+
+
+def test_a_batch_answers_each_as_if_alone(reasoner: OnnxReasoner) -> None:
+    queries = [
+        Query((3,), EVERY, 4, 10),
+        Query((5, 6, 7), EVERY, 0, 5),
+        Query(tuple(range(30)), EVERY, 2, 10),
+        Query((8, 8, 9), np.arange(ITEMS) % 2 == 0, 2, 10),
+    ]
+    for query, batched in zip(queries, answers(reasoner, *queries), strict=True):
+        [alone] = answers(reasoner, query)
+        assert len(batched.steps) == query.steps + 1
+        np.testing.assert_array_equal(batched.rows, alone.rows)
+        np.testing.assert_allclose(batched.scores, alone.scores, atol=1e-4)
+
+
+def test_the_quick_are_answered_before_the_thorough(reasoner: OnnxReasoner) -> None:
+    queries = [Query((1,), EVERY, 4, 3), Query((1,), EVERY, 0, 3), Query((1,), EVERY, 2, 3)]
+    assert [place for place, _ in reasoner.answer(queries)] == [1, 2, 0]
+
+
+def test_thinking_changes_the_answer(reasoner: OnnxReasoner) -> None:
+    fast, deep = answers(reasoner, Query((1, 2), EVERY, 0, 10), Query((1, 2), EVERY, 4, 10))
+    assert fast.rows.tolist() != deep.rows.tolist()
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+@pytest.mark.parametrize("wanted", [[], [7], [1, 2, 30], list(range(0, ITEMS, 2))])
+def test_only_allowed_items_are_recommended(
+    reasoner: OnnxReasoner, steps: int, wanted: list[int]
+) -> None:
+    allowed = np.zeros(ITEMS, dtype=bool)
+    allowed[wanted] = True
+    [answer] = answers(reasoner, Query((1, 2), allowed, steps, 20))
+    assert set(answer.rows) <= set(wanted)
+    assert len(answer.rows) == min(20, len(wanted))
+    assert all(set(step.top) <= set(wanted) for step in answer.steps)
+
+
+def test_a_deadline_stops_the_thinking_with_a_complete_answer(reasoner: OnnxReasoner) -> None:
+    hurried = Query((1, 2), EVERY, 4, 10, deadline=time.monotonic())
+    patient = Query((1, 2), EVERY, 4, 10, deadline=time.monotonic() + 60)
+    first, second = answers(reasoner, hurried, patient)
+    assert (len(first.steps), len(second.steps)) == (1, 5)
+    assert len(first.rows) == 10
+
+
+def test_the_trace_is_that_of_the_answer(reasoner: OnnxReasoner) -> None:
+    history = tuple(range(20))
+    [answer] = answers(reasoner, Query(history, EVERY, 4, 10))
+    assert (np.diff(answer.scores) <= 0).all()
+    assert answer.ranks.shape == (5, 10)
+    assert answer.ranks[-1].tolist() == list(range(1, 11))
+    assert answer.steps[-1].top == answer.rows.tolist()
+    assert answer.steps[-1].distance == 0
+    assert answer.steps[0].written is None
+    for step in answer.steps[1:]:
+        assert step.written is not None
+        token, probability = step.written
+        chances = [probability, *(chance for _, chance in step.runners_up)]
+        assert chances == sorted(chances, reverse=True)
+        assert 0 < sum(chances) <= 1.001
+        assert token not in [other for other, _ in step.runners_up]
+    for step in answer.steps:
+        assert {row for row, _ in step.attended} <= set(history[-10:])
+        assert 0 < sum(share for _, share in step.attended) <= 1.001
+
+
+def test_a_very_long_history(reasoner: OnnxReasoner) -> None:
+    [answer] = answers(reasoner, Query(tuple(np.arange(10_000) % ITEMS), EVERY, 2, 5))
+    assert len(answer.rows) == 5
+
+
+def test_a_torn_graph_is_named(tiny_bundle: Path, tmp_path: Path) -> None:
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_bundle, broken)
+    graph = broken / "graphs" / "think.onnx"
+    bundle = open_bundle(broken)
+    graph.write_bytes(graph.read_bytes()[:100])
+    with pytest.raises(BundleError, match=r"think\.onnx cannot be loaded"):
+        GraphRunner(bundle, 1)

@@ -1,0 +1,158 @@
+"""`serve` as its own process: real bundle, embedded Redis, real HTTP, signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+CODE = """
+from model_export.contract.errors import StreamRecError
+from service.server import serve
+from service.settings import Settings
+if __name__ == "__main__":
+    try:
+        serve(Settings())
+    except StreamRecError as error:
+        raise SystemExit(str(error)) from None
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start(folder: Path, bundle: Path, port: int, workers: int = 1) -> subprocess.Popen[str]:
+    script = folder / "run.py"
+    script.write_text(CODE)
+    given = {
+        "STREAMREC_BUNDLE": str(bundle),
+        "STREAMREC_PORT": str(port),
+        "STREAMREC_WORKERS": str(workers),
+        "STREAMREC_REDIS_FOLDER": str(folder / "redis"),
+    }
+    inherited = {key: value for key, value in os.environ.items() if key != "REDIS_URL"}
+    return subprocess.Popen(
+        [sys.executable, script],
+        env=inherited | given,
+        cwd=Path.cwd(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@contextmanager
+def serving(folder: Path, bundle: Path, workers: int = 1) -> Iterator[httpx.Client]:
+    port = free_port()
+    process = start(folder, bundle, port, workers)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            deadline = time.monotonic() + 30
+            while not _ready(client):
+                assert process.poll() is None, process.communicate()[0]
+                assert time.monotonic() < deadline, "not ready in time"
+                time.sleep(0.02)
+            yield client
+        process.send_signal(signal.SIGTERM)
+        log, _ = process.communicate(timeout=30)
+        assert process.returncode == 0, log
+        assert "i3" not in log
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _ready(client: httpx.Client) -> bool:
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_from_an_event_to_an_explanation_and_over_a_restart(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    with serving(tmp_path, tiny_bundle) as client:
+        events = [{"user_id": "u", "item_id": item} for item in ("i3", "i4")]
+        assert client.post("/events", json={"events": events}).json()["accepted"] == 2
+        body = {"user_id": "u", "count": 5, "effort": "deep"}
+        answer = client.post("/recommend", json=body).json()
+        assert len(answer["items"]) == 5
+        assert answer["reasoning_steps"] == 4
+        assert not answer["degraded"]
+        assert not {"i3", "i4"} & {item["item_id"] for item in answer["items"]}
+        explanation = client.get(f"/explain/{answer['recommendation_id']}").json()
+        assert len(explanation["steps"]) == 5
+        assert explanation["steps"][1]["written"]["label"].startswith("label ")
+        assert [item["item_id"] for item in explanation["items"]] == [
+            item["item_id"] for item in answer["items"]
+        ]
+        even = {**body, "count": 15, "filter": {"categories": {"any": ["even"]}}}
+        filtered = client.post("/recommend", json=even).json()["items"]
+        assert len(filtered) == 15
+        assert all(int(item["item_id"][1:]) % 2 == 0 for item in filtered)
+    with serving(tmp_path, tiny_bundle) as client:
+        history = client.get("/users/u/history").json()["events"]
+        assert [event["item_id"] for event in history] == ["i3", "i4"]
+        again = client.post("/recommend", json=body).json()
+        assert [item["item_id"] for item in again["items"]] == [
+            item["item_id"] for item in answer["items"]
+        ]
+
+
+def test_workers_share_histories_and_metrics(tiny_bundle: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, tiny_bundle, workers=2) as client:
+        for number in range(20):
+            event = {"user_id": "u", "item_id": f"i{number}"}
+            headers = {"connection": "close"}
+            client.post("/events", json={"events": [event]}, headers=headers)
+            client.post("/recommend", json={"user_id": "u"}, headers=headers)
+        history = client.get("/users/u/history").json()["events"]
+        assert [event["item_id"] for event in history] == [f"i{number}" for number in range(20)]
+        text = client.get("/metrics").text
+        assert 'route="/recommend",status="200"} 20.0' in text
+        assert 'streamrec_model_info{version="tiny-1"} 1.0' in text
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda bundle: (bundle / "manifest.json").unlink(), "is not a bundle"),
+        (lambda bundle: (bundle / "tables" / "codes.npy").write_bytes(b"x"), "is damaged"),
+    ],
+)
+def test_a_bad_bundle_is_one_clear_sentence(
+    tiny_bundle: Path, tmp_path: Path, spoil: object, message: str
+) -> None:
+    import shutil
+
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    assert callable(spoil)
+    spoil(bundle)
+    process = start(tmp_path, bundle, free_port())
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert message in output
+    assert len(output.splitlines()) == 1
+
+
+def test_a_taken_port_is_one_clear_sentence(tiny_bundle: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = start(tmp_path, tiny_bundle, taken.getsockname()[1])
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "cannot listen on 127.0.0.1" in output
+    assert len(output.splitlines()) == 1
