@@ -47,9 +47,29 @@ def save_progress(
 def load_progress(
     path: Path, module: nn.Module, optimizer: torch.optim.Optimizer
 ) -> dict[str, Any] | None:
-    """Restore what `save_progress` wrote; None where nothing was begun."""
+    """Restore what `save_progress` wrote; None where nothing was begun.
+
+    Raises:
+        RunError: the file is damaged or does not fit the module.
+    """
     if not path.is_file():
         return None
+    try:
+        weights, states, progress = _read_progress(path)
+        module.load_state_dict(weights)
+        optimizer.load_state_dict(
+            {"state": states, "param_groups": optimizer.state_dict()["param_groups"]}
+        )
+    except Exception as error:  # as in `load_weights`
+        raise RunError(
+            f"{path} cannot be used: {error}; delete it to begin this step again"
+        ) from error
+    return progress
+
+
+def _read_progress(
+    path: Path,
+) -> tuple[dict[str, Tensor], dict[int, dict[str, Tensor]], dict[str, Any]]:
     weights: dict[str, Tensor] = {}
     states: dict[int, dict[str, Tensor]] = {}
     with safe_open(path, "pt") as file:
@@ -61,8 +81,4 @@ def load_progress(
             else:
                 index, part = name.split(".", 1)
                 states.setdefault(int(index), {})[part] = file.get_tensor(key)
-    module.load_state_dict(weights)
-    optimizer.load_state_dict(
-        {"state": states, "param_groups": optimizer.state_dict()["param_groups"]}
-    )
-    return progress
+    return weights, states, progress
