@@ -69,6 +69,7 @@ class Explainer:
             "follows": f"often follows {named}",
             "similar": f"is like {named}",
             "reasoned": "moved up while reasoning",
+            "fits": "fits the history as a whole",
             "popular": "popular with everyone",
         }[kind]
         return Reason(kind=kind, text=text, item_ids=[self._catalog[row].item_id for row in rows])

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from model_export.contract.bundle import Bundle
 from model_export.contract.reasoning import LoopTables, ReasonedStep, ReasoningLoop, scorer_of
@@ -24,12 +25,18 @@ Floats = NDArray[np.float32]
 class OnnxReasoner:
     """Answers queries with the graphs of a bundle.
 
+    Args:
+        bundle: verified.
+        threads: threads inside an operator, of ONNX Runtime and of numpy in this process.
+
     Raises:
         BundleError: a graph or table is missing.
     """
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
         manifest = bundle.manifest
+        # For products this small, handing work to other threads costs more than it saves.
+        threadpool_limits(threads, user_api="blas")
         self._tables = LoopTables.of(bundle)
         self._loop = ReasoningLoop(
             GraphRunner(bundle, threads),

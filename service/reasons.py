@@ -48,9 +48,9 @@ class ReasonFinder:
                 reasons.append(("follows", follows))
             if similar:
                 reasons.append(("similar", similar))
-            if not reasons or path[-1] < path[0]:
+            if path[-1] < path[0]:
                 reasons.append(("reasoned", []))
-            found.append(reasons)
+            found.append(reasons or [("fits", [])])
         return found
 
 

@@ -12,7 +12,11 @@ class Settings(BaseSettings):
     """How one service runs; the bundle decides how it recommends."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STREAMREC_", populate_by_name=True, frozen=True, extra="forbid"
+        env_prefix="STREAMREC_",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        frozen=True,
+        extra="forbid",
     )
 
     bundle: Path = Field(description="Bundle directory that `streamrec export` wrote.")
@@ -45,7 +49,9 @@ class Settings(BaseSettings):
     queue_size: int = Field(128, ge=1, description="Requests that may wait for the model.")
     max_batch: int = Field(16, ge=1, description="Requests that the model answers together.")
     intra_op_threads: int = Field(
-        1, ge=1, description="Threads of ONNX Runtime, which ignores container limits by itself."
+        1,
+        ge=1,
+        description="Threads of ONNX Runtime and numpy, which ignore container limits by themselves.",
     )
     max_body_bytes: int = Field(1_048_576, ge=1_024, description="Largest accepted request body.")
     drain_seconds: int = Field(10, ge=1, description="Time for running requests at shutdown.")

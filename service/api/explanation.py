@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-ReasonKind = Literal["follows", "similar", "reasoned", "popular"]
+ReasonKind = Literal["follows", "similar", "reasoned", "fits", "popular"]
 
 
 class Reason(BaseModel):
@@ -15,7 +15,8 @@ class Reason(BaseModel):
 
     kind: ReasonKind = Field(
         description="`follows`: others went on to it; `similar`: it reads like something in the "
-        "history; `reasoned`: a reasoning step lifted it; `popular`: nothing is known of the user."
+        "history; `reasoned`: the reasoning lifted it; `fits`: the network alone found it; "
+        "`popular`: nothing is known of the user."
     )
     text: str = Field(examples=["often follows “Canon EOS R50”"])
     item_ids: list[str] = Field(
