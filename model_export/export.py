@@ -111,6 +111,7 @@ def example_inputs(
         "candidates": texts[:1].expand(2, count, -1),
         "history_texts": texts[rows.clamp(min=0)],
         "base": torch.zeros(2, count),
+        "round": torch.ones(1),
         "scores_in": torch.zeros(2, count),
         "notes_in": torch.zeros(2, count, width),
         "thoughts_in": torch.zeros(2, len(deliberator.thoughts), width),

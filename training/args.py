@@ -76,32 +76,37 @@ class OptimConfig(StrictModel):
 class Stage1Config(StrictModel):
     """Pretraining on behaviour."""
 
-    optim: OptimConfig = OptimConfig()
+    optim: OptimConfig = OptimConfig(
+        epochs=16, patience=4, batch_size=512, learning_rate=4e-3, weight_decay=0.1
+    )
     prefix_share: float = Field(
         0.5, ge=0, le=1, description="Share of examples that write a prefix first."
     )
     similar: int = Field(10, ge=1, description="Prefixes come from this many most similar items.")
     generation: float = Field(
-        0.3, ge=0, description="Weight of the likelihood of prefix and item codes."
+        1.0, ge=0, description="Weight of the likelihood of prefix and item codes."
     )
     state: float = Field(1.0, ge=0, description="Weight of the full-softmax loss of state s_0.")
     smoothing: float = Field(0.1, ge=0, lt=1, description="Label smoothing of the state loss.")
+    negatives: int = Field(
+        4096, ge=1, description="Sampled softmax: items that stand for a catalogue twice as large."
+    )
 
 
 class Stage2Config(StrictModel):
     """Fine-tuning on annotated traces."""
 
-    optim: OptimConfig = OptimConfig(epochs=4, patience=2, learning_rate=5e-4)
+    optim: OptimConfig = OptimConfig(epochs=3, patience=2, learning_rate=5e-4)
     state: float = Field(1.0, ge=0, description="Weight of (a) the state–target contrast.")
     quantization: float = Field(0.1, ge=0, description="Weight of (b) the quantization loss.")
     commitment: float = Field(0.25, ge=0, description="Commitment term inside (b).")
     generation: float = Field(
-        0.3, ge=0, description="Weight of (c) the annotated sequence's likelihood."
+        1.0, ge=0, description="Weight of (c) the annotated sequence's likelihood."
     )
     dpo: float = Field(0.1, ge=0, description="Weight of (d) preference against the direct model.")
     dpo_beta: float = Field(0.1, gt=0)
     own_tokens: float = Field(
-        0.9,
+        1.0,
         ge=0,
         le=1,
         description="Share of examples that read their own tokens instead of the labels.",
@@ -110,6 +115,9 @@ class Stage2Config(StrictModel):
         0.8, ge=0, le=1, description="Share of examples that reason before they answer."
     )
     smoothing: float = Field(0.1, ge=0, lt=1)
+    negatives: int = Field(
+        4096, ge=1, description="Sampled softmax: items that stand for a catalogue twice as large."
+    )
 
 
 class DeliberateConfig(StrictModel):
@@ -117,7 +125,10 @@ class DeliberateConfig(StrictModel):
 
     folds: int = Field(4, ge=2, description="Users are split in this many folds for cross-fitting.")
     max_lists: int = Field(60_000, ge=1, description="Candidate lists to learn from, newest first.")
-    network: OptimConfig = OptimConfig(epochs=12, patience=12, learning_rate=4e-3)
+    network: OptimConfig = OptimConfig(
+        epochs=12, patience=12, batch_size=512, learning_rate=4e-3, weight_decay=0.2
+    )
+    smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing of the fold networks.")
     epochs: int = Field(6, ge=1)
     rounds: int = Field(4, ge=1, description="Rounds that are trained.")
     batch_size: int = Field(64, ge=1, description="Lists in a batch.")

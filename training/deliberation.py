@@ -1,7 +1,8 @@
 """Deliberation: rounds of thought over the candidates, with all evidence at hand.
 
 In each round a few thought vectors read the candidates, weighted by how much they are believed in so far,
-and the history; then every candidate reads the thoughts and revises its score. The rounds share
+and the history; then every candidate reads the thoughts and judges itself anew. A score is the mix plus
+the mean of the judgements so far, so that later rounds refine and do not overturn. The rounds share
 their weights, and each ends in a complete ranking. Without a round the ranking is the mix alone.
 """
 
@@ -83,6 +84,7 @@ class Deliberator(nn.Module):
         scores: Tensor,
         notes: Tensor,
         thoughts: Tensor,
+        number: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One round; shapes as in contract/graph_io.py (deliberate).
 
@@ -113,7 +115,10 @@ class Deliberator(nn.Module):
         )
         note = known + notes + self.dropout(told)
         note = note + self.dropout(self.revise_note(self.norm_note(note)))
-        revised_scores = self.trust * base + self.score(self.norm_score(note))[..., 0]
+        judgement = self.score(self.norm_score(note))[..., 0]
+        trusted = self.trust * base
+        earlier = torch.where(number > 1, scores - trusted, torch.zeros_like(scores))
+        revised_scores = trusted + earlier + (judgement - earlier) / number
         return revised_scores, note - known, thought - self.thoughts
 
     def _history(self, texts: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

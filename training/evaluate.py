@@ -5,7 +5,7 @@ The figures with `seen removed` are what a user of the service gets; those witho
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -30,6 +30,7 @@ def evaluate_loop(
     steps: Sequence[int],
     *,
     parts: bool = False,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Figures]:
     """Metrics after each number of steps, under names like "4 steps".
 
@@ -37,6 +38,7 @@ def evaluate_loop(
         popularity: (N,) training interactions, for the mean popularity of what is recommended.
         steps: numbers of reasoning steps to report, ascending.
         parts: also the ranking by the state alone and by the beam search alone.
+        advance: is called with the number of users that were just evaluated.
     """
     boards: dict[str, Board] = {}
     for begin in range(0, len(holdout.targets), BATCH):
@@ -45,6 +47,7 @@ def evaluate_loop(
         for name, scores in _rankings(loop, histories, len(popularity), steps, parts):
             board = boards.setdefault(name, Board(popularity))
             board.add(scores, targets, encode_history(histories, EVIDENCE_HISTORY * 50))
+        advance(len(targets))
     return {name: board.figures() for name, board in boards.items()}
 
 

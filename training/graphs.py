@@ -25,7 +25,6 @@ from model_export.contract.graph_io import (
     THINK_OUTPUTS,
     trie_inputs,
 )
-
 from training.decoding import Step, TrieTensors, beam_search, first_step, next_step
 from training.deliberation import Deliberator
 from training.layers import additive_mask
@@ -61,8 +60,8 @@ class _Graph(nn.Module):
         """The read history as `think` and `answer` get it back."""
         age = torch.arange(mask.shape[1], device=mask.device).flip(0)[None, :]
         bias = additive_mask(mask)[:, None, None, :] + self.model.decoder_age(age)
-        nothing = keys[:, 0]
-        return Context(nothing, split_cache(keys, values), bias, nothing[:, -1])
+        unused = keys[:, 0, -1]  # only step 0 looks at the newest item
+        return Context(split_cache(keys, values), bias, unused)
 
 
 class Encode(_Graph):

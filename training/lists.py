@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,21 +46,21 @@ class CandidateLists:
         return len(self.label)
 
     def __getitem__(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> CandidateLists:
-        return CandidateLists(*(table[chosen] for table in self._tables()))
+        return CandidateLists(**{name: table[chosen] for name, table in self._tables().items()})
 
-    def _tables(self) -> tuple[NDArray[np.generic], ...]:
-        return self.candidates, self.features, self.label, self.history
+    def _tables(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
     def join(cls, parts: Sequence[CandidateLists]) -> CandidateLists:
         """All lists of several parts."""
-        tables = zip(*(part._tables() for part in parts), strict=True)
-        return cls(*(np.concatenate(table) for table in tables))
+        names = cls.__dataclass_fields__
+        return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
     def save(self, path: Path) -> None:
         """Write one .npz file atomically."""
         with atomic_path(path) as partial, partial.open("wb") as file:
-            np.savez(file, **{name: getattr(self, name) for name in self.__dataclass_fields__})
+            np.savez(file, **self._tables())
 
     @classmethod
     def load(cls, path: Path) -> CandidateLists:
@@ -133,8 +134,8 @@ def fit_mix_weights(lists: CandidateLists, names: Sequence[str]) -> dict[str, fl
         optimizer.zero_grad()
         value = torch.nn.functional.cross_entropy(x @ weights, label)
         value = value + 1e-4 * weights.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    optimizer.step(loss)
     return dict(zip(names, weights.detach().tolist(), strict=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def train_epochs(
     model: nn.Module,
     windows: Windows,
     losses: Callable[[Batch, np.random.Generator], Losses],
-    validate: Callable[[], dict[str, float]],
+    validate: Callable[[], dict[str, float]] | None,
     optim: OptimConfig,
     folder: Path,
     seed: int,
@@ -46,7 +46,8 @@ def train_epochs(
 
     Args:
         losses: named losses of a batch, already weighted; their sum is minimised.
-        validate: metrics of the model; the one named "objective" decides.
+        validate: metrics of the model; the one named "objective" decides. None trains all epochs
+            and keeps the last.
         folder: where `best.safetensors` and the resumable state go.
 
     Returns:
@@ -58,7 +59,8 @@ def train_epochs(
     )
     state = load_progress(folder / "progress.safetensors", model, optimizer)
     if state is None:
-        state = {"epoch": 0, "best": validate()["objective"], "best_epoch": 0, "history": []}
+        best = validate()["objective"] if validate else None
+        state = {"epoch": 0, "best": best, "best_epoch": 0, "history": []}
         save_weights(folder / "best.safetensors", model)
     task = progress.add_task(stage, total=optim.epochs, completed=state["epoch"])
     while state["epoch"] < optim.epochs and state["epoch"] - state["best_epoch"] < optim.patience:
@@ -66,24 +68,21 @@ def train_epochs(
         epoch = state["epoch"] + 1
         rng = seeded(seed, stage, epoch)
         means = _train_epoch(
-            model, optimizer, batches(windows, optim.batch_size, optim.max_targets, rng),
-            lambda batch, rng=rng: losses(batch, rng), optim, epoch,
+            model, optimizer, windows, losses, optim, epoch, rng,
             lambda done: progress.update(task, completed=done),
-            _examples(windows, optim.max_targets),
         )  # fmt: skip
-        metrics = validate()
+        metrics = validate() if validate else {}
         seconds = time.perf_counter() - began
         state["history"].append(
             {"epoch": epoch, "losses": means, "metrics": metrics, "seconds": seconds}
         )
         state["epoch"] = epoch
-        if metrics["objective"] > state["best"]:
-            state |= {"best": metrics["objective"], "best_epoch": epoch}
+        if not validate or metrics["objective"] > state["best"]:
+            state |= {"best": metrics.get("objective"), "best_epoch": epoch}
             save_weights(folder / "best.safetensors", model)
         save_progress(folder / "progress.safetensors", model, optimizer, state)
-        progress.update(
-            task, completed=epoch, description=f"{stage}  N@10 {metrics['objective']:.4f}"
-        )
+        reached = f"  N@10 {metrics['objective']:.4f}" if validate else ""
+        progress.update(task, completed=epoch, description=stage + reached)
     progress.update(task, total=state["epoch"], completed=state["epoch"])
     load_weights(folder / "best.safetensors", model)
     history: list[dict[str, Any]] = state["history"]
@@ -103,22 +102,23 @@ def _examples(windows: Windows, max_targets: int) -> int:
 def _train_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    epoch_batches: Iterator[Batch],
-    losses: Callable[[Batch], Losses],
+    windows: Windows,
+    losses: Callable[[Batch, np.random.Generator], Losses],
     optim: OptimConfig,
     epoch: int,
+    rng: np.random.Generator,
     report: Callable[[float], None],
-    examples: int,
 ) -> dict[str, float]:
     model.train()
     sums: dict[str, float] = {}
     seen = 0
-    for batch in epoch_batches:
+    examples = _examples(windows, optim.max_targets)
+    for batch in batches(windows, optim.batch_size, optim.max_targets, rng):
         epochs_done = epoch - 1 + seen / examples
         report(epochs_done)
         for parameters in optimizer.param_groups:
             parameters["lr"] = learning_rate(optim, epochs_done)
-        parts = losses(batch)
+        parts = losses(batch, rng)
         total = torch.stack(list(parts.values())).sum()
         optimizer.zero_grad(set_to_none=True)
         total.backward()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.layers import MASKED
 from training.model import StreamRec
 
 
@@ -35,7 +39,12 @@ def reasoning_log_likelihood(model: StreamRec, reasoning: Tensor, tokens: Tensor
 
 
 def state_loss(
-    model: StreamRec, states: Tensor, targets: Tensor, row: Tensor, smoothing: float
+    model: StreamRec,
+    states: Tensor,
+    targets: Tensor,
+    row: Tensor,
+    smoothing: float,
+    negatives: Tensor | None = None,
 ) -> Tensor:
     """State–target contrast as a softmax over the whole catalogue, one value per step (S,).
 
@@ -45,16 +54,26 @@ def state_loss(
         states: (P, S, d) unit states.
         targets: (N, d) unit item vectors.
         row: (P,) target rows.
+        negatives: (K,) distinct rows, drawn uniformly, that stand for the whole catalogue in the
+            softmax; all of it if not given.
     """
-    steps = states.shape[1]
-    logits = model.item_logits(states, targets)
-    losses = F.cross_entropy(
-        logits.flatten(0, 1),
-        row.repeat_interleave(steps),
-        label_smoothing=smoothing,
-        reduction="none",
-    )
-    return losses.unflatten(0, (-1, steps)).mean(0)
+    scaled = states * model.state_scale.exp()
+    own = (scaled * targets[row][:, None]).sum(-1)
+    mean = scaled @ targets.mean(0)
+    if negatives is None:
+        everything = (scaled @ targets.T).logsumexp(-1)
+    else:
+        is_target = (negatives == row[:, None])[:, None]
+        others = (scaled @ targets[negatives].T).masked_fill(is_target, MASKED).logsumexp(-1)
+        everything = torch.logaddexp(own, others + math.log(len(targets) / len(negatives)))
+    return (everything - (1 - smoothing) * own - smoothing * mean).mean(0)
+
+
+def draw_negatives(n_items: int, count: int, rng: np.random.Generator) -> Tensor | None:
+    """Rows (count,) of a sampled softmax, or None where the whole catalogue costs little more."""
+    if n_items < 2 * count:
+        return None
+    return torch.from_numpy(rng.choice(n_items, count, replace=False))
 
 
 def step_weights(steps: int) -> Tensor:

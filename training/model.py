@@ -11,7 +11,9 @@ training example.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -36,13 +38,11 @@ class Context:
     """A read history, ready to be attended to by the decoder.
 
     Attributes:
-        encoded: (B, H, d).
         cross: per decoder layer keys and values (B, H, d), shared by all steps and beams.
         bias: (B, heads, 1, H) mask and age of each history position.
         current: (B, d) the encoder's output at the newest item.
     """
 
-    encoded: Tensor
     cross: Cache
     bias: Tensor
     current: Tensor
@@ -147,8 +147,7 @@ class StreamRec(nn.Module):
         length = encoded.shape[1]
         age = torch.arange(length - 1, -1, -1, device=encoded.device)[None, :]
         bias = additive_mask(mask)[:, None, None, :] + self.decoder_age(age)
-        cross = [layer.cross_attention.keys_values(encoded) for layer in self.decoder]
-        return Context(encoded, cross, bias, encoded[:, -1])
+        return Context(self._cross(encoded), bias, encoded[:, -1])
 
     def contexts_at(self, encoded: Tensor, mask: Tensor, owner: Tensor, newest: Tensor) -> Context:
         """Prepare decoding after many positions of the same histories at once.
@@ -162,13 +161,12 @@ class StreamRec(nn.Module):
         age = newest[:, None] - position[None, :]
         allowed = mask[owner] & (age >= 0)
         bias = additive_mask(allowed)[:, None, None, :] + self.decoder_age(age[:, None, :])
-        cross = [
-            (keys[owner], values[owner])
-            for keys, values in (
-                layer.cross_attention.keys_values(encoded) for layer in self.decoder
-            )
-        ]
-        return Context(encoded[owner], cross, bias, encoded[owner, newest])
+        cross = [(keys[owner], values[owner]) for keys, values in self._cross(encoded)]
+        return Context(cross, bias, encoded[owner, newest])
+
+    def _cross(self, encoded: Tensor) -> Cache:
+        layers = cast("Iterable[DecoderLayer]", self.decoder)
+        return [layer.cross_attention.keys_values(encoded) for layer in layers]
 
     def read(self, rows: Tensor) -> Context:
         """Read right-aligned catalogue rows (B, H), padded with PADDING."""
@@ -225,7 +223,7 @@ class StreamRec(nn.Module):
 
     def item_logits(self, state: Tensor, targets: Tensor) -> Tensor:
         """Scaled cosine of states (..., d) with unit item vectors (N, d): logits (..., N)."""
-        return state @ targets.T * self.state_scale.exp()
+        return (state * self.state_scale.exp()) @ targets.T
 
     def token_logits(self, decoded: Tensor) -> Tensor:
         """Logits (..., codes of all levels) of the next token; cosine at a learned temperature."""

@@ -73,7 +73,7 @@ def train(
     return run
 
 
-def _prepare(run: Run, interactions: Path, items: Path | None, progress: Progress) -> None:
+def _prepare(run: Run, interactions: Path, items: Path | None, _: Progress) -> None:
     data = run.config.data
 
     def work(folder: Path) -> dict[str, Any]:

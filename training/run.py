@@ -107,9 +107,8 @@ class Run:
     @cached_property
     def deliberator(self) -> Deliberator:
         shape = self.config.deliberation
-        zeros = torch.zeros(len(FEATURES))
         deliberator = Deliberator(
-            zeros, zeros, self.items.texts.shape[1],
+            torch.zeros(len(FEATURES)), torch.ones(len(FEATURES)), self.items.texts.shape[1],
             d_model=shape.d_model, heads=shape.heads, thoughts=shape.thoughts, dropout=shape.dropout,
         )  # fmt: skip
         self.folder.record("stage2_deliberate")

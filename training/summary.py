@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from rich.progress import Progress
 
@@ -12,15 +11,13 @@ from model_export.contract.errors import RunError
 from model_export.contract.files import write_json
 from model_export.contract.reasoning import ReasoningLoop
 from model_export.contract.scoring import DEFAULT_WEIGHTS, Scorer
-from training.data.sequences import Holdout, Split
+from training.data.sequences import Split
 from training.evaluate import Figures, evaluate_loop
 from training.run import NETWORK_STEPS, Run
 from training.run_folder import STEPS, StepName
 
 MODEL_STEPS: tuple[StepName, ...] = ("stage1", "stage2_finetune", "stage2_deliberate", "stage3")
 """Steps after which the model answers differently."""
-PART = 2048
-"""Users that are evaluated between two movements of the progress bar."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +61,26 @@ def evaluate_after(
         RunError: the step is not finished.
     """
     run.folder.record(step)
-    loop = _network_loop(run, step) if network_only else _answer_loop(run, step)
     holdout = run.sequences.holdout(split)
+    what = "network" if network_only else "answers"
+    task = progress.add_task(f"evaluate {step}, {what}", total=len(holdout.targets))
     return evaluate_loop(
-        loop, holdout, run.items.popularity, range(run.config.model.max_steps + 1)
+        _loop_after(run, step, network_only), holdout, run.items.popularity,
+        range(run.config.model.max_steps + 1),
+        advance=lambda users: progress.advance(task, users),
+    )  # fmt: skip
+
+
+def _loop_after(run: Run, step: StepName, network_only: bool) -> ReasoningLoop:
+    """The reasoning loop with what was learnt up to a step."""
+    model = run.model(
+        [name for name in NETWORK_STEPS if STEPS.index(name) <= STEPS.index(step)][-1]
     )
+    deliberates = STEPS.index(step) >= STEPS.index("stage2_deliberate")
+    if deliberates and not network_only:
+        return run.loop(model, run.scorer, run.deliberator)
+    weights = {"state": 1.0} if network_only else DEFAULT_WEIGHTS
+    return run.loop(model, Scorer(run.items.tables, run.items.popularity, weights), None)
 
 
 def summarise(run: Run, progress: Progress) -> Summary:

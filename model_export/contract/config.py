@@ -32,7 +32,7 @@ class DeliberationConfig(StrictModel):
     """Shape of the deliberation over candidates."""
 
     candidates: int = Field(100, ge=1, description="Items that are weighed again.")
-    d_model: int = Field(64, ge=4)
+    d_model: int = Field(48, ge=4)
     heads: int = Field(4, ge=1, description="Attention heads; must divide d_model.")
     thoughts: int = Field(4, ge=1, description="Thought vectors that read the candidates.")
     dropout: float = Field(0.1, ge=0, lt=1)

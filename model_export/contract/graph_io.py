@@ -63,6 +63,7 @@ DELIBERATE_INPUTS = (
     "scores_in",  # (B, C) scores of the round before; `base` at first
     "notes_in",  # (B, C, d) what earlier rounds made of each candidate; zeros at first
     "thoughts_in",  # (B, Z, d) thought vectors of the round before; zeros at first
+    "round",  # (1,) float, 1 for the first round
 )
 DELIBERATE_OUTPUTS = (
     "scores",  # (B, C)
@@ -90,6 +91,7 @@ DYNAMIC_AXES = {
     **{name: {0: "B"} for name in ("state", "token", "token_logits", "thought", "past_thought")},
     **{name: {0: "B"} for name in ("leaves", "log_likelihood", "thoughts_in", "thoughts")},
     "allowed": {0: "B", 1: "N"},
+    "round": {},
 }
 """Axes of each tensor whose size is free."""
 

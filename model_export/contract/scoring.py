@@ -146,12 +146,14 @@ class Scorer:
 
 def as_evidence(scores: Array, name: str) -> Array:
     """log(1 + score / unit) of non-negative scores."""
-    return np.log1p(scores / np.float32(UNITS[name]))
+    evidence: Array = np.log1p(scores / np.float32(UNITS[name]))
+    return evidence
 
 
 def relative(scores: Array) -> Array:
     """Scores (B, N) relative to each row's best."""
-    return scores - scores.max(1, keepdims=True)
+    below: Array = scores - scores.max(1, keepdims=True)
+    return below
 
 
 def _floored(scores: Array, candidates: NDArray[np.int64]) -> Array:
@@ -160,6 +162,6 @@ def _floored(scores: Array, candidates: NDArray[np.int64]) -> Array:
 
 def place_candidates(mix: Array, candidates: NDArray[np.int64], scores: Array) -> Array:
     """A ranking of the whole catalogue (B, N): candidates by their new scores, the rest below by mix."""
-    placed = relative(mix) + scores.min(1, keepdims=True) - 1
+    placed: Array = relative(mix) + scores.min(1, keepdims=True) - 1
     np.put_along_axis(placed, candidates, scores, 1)
     return placed

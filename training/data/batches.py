@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -67,7 +68,7 @@ class Windows:
         """
         stride = max(1, max_history // 2)
         start, end, first_target = [], [], []
-        for low, high in zip(offsets[:-1], offsets[1:], strict=True):
+        for low, high in pairwise(offsets.tolist()):
             first = low + 1
             while first < high:
                 last = min(high, max(first + stride, low + max_history + 1))
@@ -126,12 +127,3 @@ def collate(
     tensors = [torch.from_numpy(np.concatenate(part)) for part in (owner, newest, place)]
     target = torch.from_numpy(windows.items)[tensors[2]]
     return Batch(torch.from_numpy(rows), tensors[0], tensors[1], target, tensors[2])
-
-
-def history_batches(
-    histories: list[NDArray[np.int64]], max_history: int, batch_size: int
-) -> Iterator[tuple[slice, Tensor]]:
-    """Whole histories in order, for evaluation: which ones, and their rows (B, H)."""
-    for begin in range(0, len(histories), batch_size):
-        part = slice(begin, min(begin + batch_size, len(histories)))
-        yield part, torch.from_numpy(encode_history(histories[part], max_history))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,15 +59,15 @@ class CatalogItems:
     def load(cls, folder: Path) -> CatalogItems:
         """Read what `fit_catalog_items` wrote."""
 
-        def read(name: str) -> NDArray[np.generic]:
-            table: NDArray[np.generic] = np.load(folder / f"{name}.npy", allow_pickle=False)
+        def read(name: str) -> NDArray[Any]:
+            table: NDArray[Any] = np.load(folder / f"{name}.npy", allow_pickle=False)
             return table
 
         tables = {
-            name: NeighbourTable(read(f"{name}_items"), read(f"{name}_weights"))  # type: ignore[arg-type]
-            for name in TABLES
+            name: NeighbourTable(read(f"{name}_items"), read(f"{name}_weights")) for name in TABLES
         }
-        return cls(*(read(name) for name in ("texts", "codes", "similar", "popularity", "code_sizes")), tables)  # type: ignore[arg-type]
+        arrays = ("texts", "codes", "similar", "popularity", "code_sizes")
+        return cls(**{name: read(name) for name in arrays}, tables=tables)
 
 
 def fit_catalog_items(

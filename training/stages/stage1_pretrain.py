@@ -21,7 +21,12 @@ from training.args import Stage1Config
 from training.data.batches import Batch, Windows
 from training.decoding import first_step
 from training.loop import Losses, train_epochs
-from training.losses import code_log_likelihood, reasoning_log_likelihood, state_loss
+from training.losses import (
+    code_log_likelihood,
+    draw_negatives,
+    reasoning_log_likelihood,
+    state_loss,
+)
 from training.model import StreamRec
 from training.teacher_forcing import force
 
@@ -30,7 +35,7 @@ def pretrain(
     model: StreamRec,
     windows: Windows,
     similar: NDArray[np.int64],
-    validate: Callable[[], dict[str, float]],
+    validate: Callable[[], dict[str, float]] | None,
     config: Stage1Config,
     folder: Path,
     seed: int,
@@ -65,9 +70,10 @@ def stage1_losses(
     encoded = model.encode(model.item_inputs()[batch.rows.clamp(min=0)], batch.mask)
     context = model.contexts_at(encoded, batch.mask, batch.owner, batch.newest)
     targets = model.item_targets()
+    negatives = draw_negatives(len(targets), config.negatives, rng)
     if not config.generation:
         state = first_step(model, context).state[:, None]
-        ranked = state_loss(model, state, targets, batch.target, config.smoothing)
+        ranked = state_loss(model, state, targets, batch.target, config.smoothing, negatives)
         return {"state": config.state * ranked.sum()}
     prefix = similar_prefix(model, batch.target, similar, rng)
     reasons = torch.from_numpy(rng.random(len(batch.target)) < config.prefix_share)
@@ -77,7 +83,7 @@ def stage1_losses(
     written = -reasoning_log_likelihood(model, forced.reasoning, prefix).sum(1) * reasons
     tokens = item.shape[1] + prefix.shape[1] * config.prefix_share
     state = model.state(forced.reasoning[:, :1])
-    ranked = state_loss(model, state, targets, batch.target, config.smoothing)
+    ranked = state_loss(model, state, targets, batch.target, config.smoothing, negatives)
     return {
         "generation": config.generation * (answer + written).mean() / tokens,
         "state": config.state * ranked.sum(),

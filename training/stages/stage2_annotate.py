@@ -87,7 +87,8 @@ def _write_readable(
     numbers = range(min(READABLE, len(windows)))
     batch = _whole_batch(windows, numbers)
     tokens, distance = _annotate_batch(model, batch)
-    with atomic_path(folder / "traces.jsonl") as partial, partial.open("w", encoding="utf-8") as file:
+    path = folder / "traces.jsonl"
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8") as file:
         for example in np.unique(batch.owner, return_index=True)[1]:
             rows = batch.rows[batch.owner[example], : batch.newest[example] + 1]
             steps = [model.vocabulary.level_and_code(int(token)) for token in tokens[example]]

@@ -79,17 +79,18 @@ def fit_fold(
     """Fit a network (state head only) and evidence tables without the held-out users."""
     offsets, items = others(training, held_out)
     windows = Windows.cut(offsets, items, config.model.max_history)
-    seeded(seed, "fold", number)
     model = new_model()
     stage1 = config.stage1.model_copy(
-        update={"optim": config.deliberate.network, "generation": 0.0, "prefix_share": 0.0}
+        update={
+            "optim": config.deliberate.network,
+            "generation": 0.0,
+            "smoothing": config.deliberate.smoothing,
+        }
     )
     no_prefix = np.zeros((len(text.items), 1), dtype=np.int64)
-    epochs = iter(range(1 << 30))
     pretrain(
-        model, windows, no_prefix, lambda: {"objective": float(next(epochs))},
-        stage1, folder, seed, progress, name=f"fold {number + 1}",
-    )  # fmt: skip
+        model, windows, no_prefix, None, stage1, folder, seed, progress, name=f"fold {number + 1}"
+    )
     tables = fit_evidence(offsets, items, text, config.evidence)
     popularity = np.bincount(items, minlength=len(text.items))
     return Fold(
@@ -168,10 +169,10 @@ def deliberate(
     base = scores = features[..., -3]
     notes, thoughts = model.start(candidates)
     outcome = []
-    for _ in range(rounds):
+    for number in range(1, rounds + 1):
         scores, notes, thoughts = model(
             features, candidates, texts[history.clamp(min=0)], history >= 0,
-            base, scores, notes, thoughts,
+            base, scores, notes, thoughts, torch.tensor([float(number)]),
         )  # fmt: skip
         outcome.append(scores)
     return outcome
@@ -211,7 +212,7 @@ def train_deliberator(
             losses = [F.cross_entropy(scores, label) for scores in rounds]
             loss = torch.stack([w * part for w, part in zip(weights, losses, strict=True)]).sum()
             optimizer.zero_grad(set_to_none=True)
-            (loss / sum(weights)).backward()  # type: ignore[no-untyped-call]
+            (loss / sum(weights)).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             loss_sum += float(losses[-1].detach())

@@ -28,6 +28,7 @@ from training.loop import Losses, train_epochs
 from training.losses import (
     code_log_likelihood,
     dpo_loss,
+    draw_negatives,
     quantization_loss,
     reasoning_log_likelihood,
     state_loss,
@@ -99,7 +100,8 @@ def stage2_losses(
     states = forced.states(model)
     targets = model.item_targets()
 
-    steps = state_loss(model, states, targets, batch.target, config.smoothing)
+    negatives = draw_negatives(len(targets), config.negatives, rng)
+    steps = state_loss(model, states, targets, batch.target, config.smoothing, negatives)
     weights = step_weights(states.shape[1])
     residual = model.residual(targets[batch.target].detach()[:, None], states[:, :-1])
     quantized = quantization_loss(residual, model.codebook(label), config.commitment)

@@ -11,7 +11,6 @@ Left out of GRPO as published: nothing is averaged over sequence length, since a
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +102,7 @@ def reinforce(
             save_weights(folder / "best.safetensors", model)
         save_progress(folder / "progress.safetensors", model, optimizer, state)
     load_weights(folder / "best.safetensors", model)
-    history: list[dict[str, Any]] = json.loads(json.dumps(state["history"]))
+    history: list[dict[str, Any]] = state["history"]
     return history
 
 
@@ -137,14 +136,13 @@ def update(
         assert isinstance(total, Tensor)
         advantage, informative = group_advantages(total)
         advantage = (advantage * informative[:, None]).flatten()
-        before, _ = trace_log_probs(model, context, rollout, trie)
-        anchor, _ = trace_log_probs(
-            reference, _context_of(reference, batch, owner, newest), rollout, trie
-        )
+        before, _ = trace_log_probs(model, context, rollout, trie, config.temperature)
+        known = reference.contexts_at(encoded, batch.mask, owner, newest)
+        anchor, _ = trace_log_probs(reference, known, rollout, trie, config.temperature)
     kl = entropy = torch.zeros(())
     for _ in range(config.inner_updates):
         context = model.contexts_at(encoded, batch.mask, owner, newest)
-        now, entropy = trace_log_probs(model, context, rollout, trie)
+        now, entropy = trace_log_probs(model, context, rollout, trie, config.temperature)
         ratio = (now - before).exp()
         clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
         gain = torch.minimum(ratio * advantage[:, None], clipped * advantage[:, None])
@@ -152,7 +150,7 @@ def update(
         kl = (gap.exp() - gap - 1).mean()
         loss = -gain.mean() + config.kl * kl
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(policy, 1.0)
         optimizer.step()
     return {
@@ -162,11 +160,6 @@ def update(
         "entropy": float(entropy.mean()),
         "informative": float(informative.float().mean()),
     }
-
-
-def _context_of(model: StreamRec, batch: Batch, owner: Tensor, newest: Tensor) -> Context:
-    encoded = model.encode(model.item_inputs()[batch.rows.clamp(min=0)], batch.mask)
-    return model.contexts_at(encoded, batch.mask, owner, newest)
 
 
 def roll_out(
@@ -203,14 +196,17 @@ def roll_out(
 
 
 def trace_log_probs(
-    model: StreamRec, context: Context, rollout: Rollout, trie: TrieTensors
+    model: StreamRec, context: Context, rollout: Rollout, trie: TrieTensors, temperature: float
 ) -> tuple[Tensor, Tensor]:
-    """log π of every token of every trace (E·G, l + m), codes under the trie; entropy per trace (E·G,)."""
+    """What `roll_out` drew from: log π of every token of every trace (E·G, l + m), codes under the trie.
+
+    Also the mean entropy of the reasoning tokens (E·G,).
+    """
     forced = force(model, context, rollout.reasoning, rollout.item)
-    written = model.token_logits(forced.reasoning[:, :-1]).log_softmax(-1)
+    written = (model.token_logits(forced.reasoning[:, :-1]) / temperature).log_softmax(-1)
     parts = [written.gather(-1, rollout.reasoning[..., None])[..., 0]]
     entropy = -(written.exp() * written).sum(-1).mean(-1)
-    logits = model.token_logits(forced.answer)
+    logits = model.token_logits(forced.answer) / temperature
     for level in range(model.vocabulary.levels):
         codes = trie.child_codes[level][rollout.nodes[:, level]]
         here = logits[:, level, model.vocabulary.level_slice(level)]
