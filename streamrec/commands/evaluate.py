@@ -1,0 +1,62 @@
+"""`streamrec evaluate`: the accuracy of a run, step by step."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from streamrec.options import RunArgument
+
+
+class SplitName(StrEnum):
+    """Which held-out items are asked for."""
+
+    valid = "valid"
+    test = "test"
+
+
+def evaluate(
+    run: RunArgument,
+    split: Annotated[
+        SplitName,
+        typer.Option(help="Each user's second last item (valid) or last item (test)."),
+    ] = SplitName.valid,
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            help="As this step left the model: stage1, stage2_finetune, stage2_deliberate or stage3.",
+            show_default="the last finished step",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Recall and NDCG at 5 and 10 for every number of reasoning steps, coverage and popularity.
+
+    The whole catalogue is ranked for every user, once with the items of the history left out, as a
+    service does, and once with them kept, as papers report.
+
+    \b
+    Examples:
+      streamrec evaluate run --split test
+      streamrec evaluate run --stage stage1 --json
+    """
+    from streamrec.console import OUT, progress_bars
+    from streamrec.tables import figures_table
+    from training.run import Run
+    from training.summary import MODEL_STEPS, evaluate_after, finished_models
+
+    opened = Run.open(run)
+    step = stage or finished_models(opened)[-1]
+    if step not in MODEL_STEPS:
+        raise typer.BadParameter(
+            f"{stage} is not one of {', '.join(MODEL_STEPS)}", param_hint="--stage"
+        )
+    with progress_bars() as bars:
+        figures = evaluate_after(opened, step, split.value, bars)
+    if as_json:
+        typer.echo(json.dumps({"run": str(run), "split": split, "stage": step, "figures": figures}))
+    else:
+        OUT.print(figures_table(figures, f"{run}, {split}, after {step}"))

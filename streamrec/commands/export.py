@@ -1,0 +1,32 @@
+"""`streamrec export`: a verified bundle that a service can load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamrec.options import RunArgument
+
+
+def export(
+    run: RunArgument,
+    bundle: Annotated[Path, typer.Option(help="Directory to write; replaced as a whole.")],
+) -> None:
+    """Write the model as ONNX graphs and tables, and verify them.
+
+    Torch and ONNX Runtime must give the same answers on real histories, or no bundle is written.
+    A bundle that holds the same model already is left alone.
+
+    \b
+    Example:
+      streamrec export run --bundle bundle
+    """
+    from model_export.export import export_bundle
+    from streamrec.console import REMARKS, remark
+    from training.run import Run
+
+    with REMARKS.status("exporting"):
+        manifest = export_bundle(Run.open(run), bundle, remark)
+    remark(f"{bundle} holds model {manifest.model_version}")

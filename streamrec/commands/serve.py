@@ -1,0 +1,53 @@
+"""`streamrec serve`: recommendations over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streamrec.options import BundleOption, RedisFolder, RedisUrl
+
+
+def serve(
+    bundle: BundleOption,
+    host: Annotated[str, typer.Option(envvar="STREAMREC_HOST")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="STREAMREC_PORT", min=0, max=65535)] = 8000,
+    workers: Annotated[
+        int, typer.Option(envvar="STREAMREC_WORKERS", min=1, help="Server processes.")
+    ] = 1,
+    redis_url: RedisUrl = None,
+    redis_folder: RedisFolder = Path("redis"),
+) -> None:
+    """Answer POST /recommend, /explain and /events; the OpenAPI document is at /docs.
+
+    Everything else is set by environment variables STREAMREC_*, see service/settings.py.
+
+    \b
+    Examples:
+      streamrec serve --bundle bundle
+      REDIS_URL=redis://localhost:6379/0 streamrec serve --bundle bundle --host 0.0.0.0 --workers 4
+    """
+    from pydantic import ValidationError
+
+    from model_export.contract.errors import ConfigError
+    from service.server import serve as serve_bundle
+    from service.settings import Settings
+
+    given: dict[str, Any] = {
+        "bundle": bundle,
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "redis_folder": redis_folder,
+        **({"redis_url": redis_url} if redis_url else {}),
+    }
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, p['loc']))}: {p['msg'].lower()}" for p in error.errors()
+        )
+        raise ConfigError(f"settings of the service: {problems}") from error
+    serve_bundle(settings)

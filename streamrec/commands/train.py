@@ -1,0 +1,70 @@
+"""`streamrec train`: from raw files to a trained model, resumable at every point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamrec.options import ConfigFile, InteractionsFile
+
+
+def train(
+    interactions: InteractionsFile,
+    run: Annotated[Path, typer.Option(help="Directory that keeps all that is made.")],
+    items: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV, JSONL or Parquet with item_id; title, categories, brand, description and "
+            "any other column are optional. Without it behaviour alone is learnt from."
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    seed: Annotated[int, typer.Option(help="Another seed, another model of the same kind.")] = 0,
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            help="Last step to run: prepare, items, stage1, stage2_annotate, stage2_finetune, "
+            "stage2_deliberate or stage3.",
+            show_default="all of them",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores")
+    ] = None,
+) -> None:
+    """Learn from interactions: prepare → items → stage 1 → stage 2 → stage 3.
+
+    Steps whose inputs and settings have not changed are skipped. After an interruption the same
+    command goes on where it stopped. At the end a table shows what each stage brought; the run's
+    report.html shows it in pictures.
+
+    \b
+    Examples:
+      streamrec train --interactions events.csv --items items.csv --run run
+      streamrec train --interactions events.parquet --run run --config my.toml --stage stage1
+    """
+    import torch
+
+    from streamrec.console import OUT, progress_bars, remark
+    from streamrec.tables import stages_table
+    from training.args import load_config
+    from training.pipeline import train as train_steps
+    from training.report import write_report
+    from training.run_folder import STEPS
+    from training.summary import summarise
+
+    last = stage or STEPS[-1]
+    if last not in STEPS:
+        raise typer.BadParameter(f"{stage} is not one of {', '.join(STEPS)}", param_hint="--stage")
+    if threads:
+        torch.set_num_threads(threads)
+    settings = load_config(config)
+    with progress_bars() as bars:
+        trained = train_steps(interactions, items, run, settings, seed, bars, remark, last)
+        summary = summarise(trained, bars)
+        report = write_report(trained, summary)
+    if summary:
+        OUT.print(stages_table(summary))
+    remark(f"see {report}")

@@ -1,0 +1,45 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+InteractionsFile = Annotated[
+    Path,
+    typer.Option(
+        "--interactions",
+        help="CSV, JSONL or Parquet with user_id and item_id; timestamp, rating and event_type "
+        "are optional.",
+    ),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="TOML file with settings that differ from the defaults."),
+]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Directory that `streamrec train` wrote.")
+]
+BundleOption = Annotated[
+    Path,
+    typer.Option("--bundle", envvar="STREAMREC_BUNDLE", help="Directory of the bundle."),
+]
+RedisUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--redis-url",
+        envvar="REDIS_URL",
+        show_envvar=True,
+        help="A Redis server; without it one is started that keeps its data in --redis-folder.",
+    ),
+]
+RedisFolder = Annotated[
+    Path,
+    typer.Option(
+        "--redis-folder",
+        envvar="STREAMREC_REDIS_FOLDER",
+        help="Where a Redis of our own keeps its data.",
+    ),
+]

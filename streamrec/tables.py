@@ -1,0 +1,95 @@
+"""Figures and runs as tables for a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from training.run_folder import STEPS, RunFolder
+
+if TYPE_CHECKING:
+    from training.evaluate import Figures
+    from training.summary import Summary
+
+CUTOFFS = (5, 10)
+
+
+def figures_table(figures: Mapping[str, Figures], title: str) -> Table:
+    """One row for every number of reasoning steps."""
+    table = Table("", title=title, caption="R: Recall, N: NDCG; seen: items of the history")
+    for seen in ("seen removed", "seen kept"):
+        for k in CUTOFFS:
+            table.add_column(f"R@{k}\n{seen}", justify="right")
+            table.add_column(f"N@{k}\n{seen}", justify="right")
+    table.add_column("coverage", justify="right")
+    table.add_column("mean popularity", justify="right")
+    for name, row in figures.items():
+        ranking = [
+            f"{row[f'{metric}@{k}{kept}']:.4f}"
+            for kept in ("", " seen kept")
+            for k in CUTOFFS
+            for metric in ("recall", "ndcg")
+        ]
+        table.add_row(name, *ranking, f"{row['coverage']:.1%}", f"{row['popularity']:.1f}")
+    return table
+
+
+def stages_table(summary: Summary) -> Table:
+    """NDCG@10 on validation after each stage and reasoning step, and the time of each stage."""
+    table = Table(
+        "after", "time", "ranked by", title="Validation NDCG@10 (Recall@10), seen items removed"
+    )
+    for steps in next(iter(summary.values())).answer:
+        table.add_column(steps, justify="right")
+    for name, stage in summary.items():
+        for by, rows in (("network alone", stage.network), ("answer", stage.answer)):
+            cells = [f"{row['ndcg@10']:.4f} ({row['recall@10']:.4f})" for row in rows.values()]
+            first = (name, _minutes(stage.seconds)) if by == "network alone" else ("", "")
+            table.add_row(*first, by, *cells, end_section=by == "answer")
+    return table
+
+
+def run_table(path: Path) -> Table:
+    """How far a run has come, and what each step found."""
+    content = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    folder = RunFolder(path)
+    caption = f"{content['interactions']} + {content['items'] or 'no items file'}"
+    table = Table(
+        "step", "time", "what came of it",
+        title=f"Run {path}, seed {content['seed']}", caption=caption,
+    )  # fmt: skip
+    for step in STEPS:
+        if folder.finished(step):
+            record = folder.record(step)
+            table.add_row(step, _minutes(record["seconds"]), _outcome(record["metrics"]))
+        else:
+            table.add_row(step, "", "[dim]not finished[/dim]")
+    return table
+
+
+def _outcome(metrics: Mapping[str, Any]) -> str:
+    """The telling part of a step's metrics in a few words."""
+    if "users" in metrics:
+        return (
+            f"{metrics['interactions']:,} interactions, {metrics['users']:,} users, "
+            f"{metrics['items']:,} items"
+        )
+    if "usage" in metrics:
+        levels, codes = metrics["codes"]
+        used = ", ".join(str(level["used"]) for level in metrics["usage"])
+        return f"{levels} levels of {codes} codes, used: {used}"
+    if "distance" in metrics:
+        return "distance to the target: " + " → ".join(f"{d:.3f}" for d in metrics["distance"])
+    history = metrics["history"]
+    if not history:
+        return "nothing to learn"
+    best = max(record["metrics"]["objective"] for record in history)
+    return f"best validation NDCG@10 {best:.4f}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
