@@ -2,7 +2,8 @@
 
 Every step has a folder with `step.json`: the fingerprint of all that it was made from, its metrics and its
 seconds. A step whose fingerprint has not changed is skipped; a step that was interrupted goes on from what
-its folder holds; anything else in its folder is thrown away first.
+its folder holds; anything else in its folder is thrown away first, and later steps count as unfinished, so
+that nobody evaluates or exports what was made from another past.
 """
 
 from __future__ import annotations
@@ -75,6 +76,12 @@ class RunFolder:
         """Whether a step has been finished here, with any settings."""
         return (self.folder(step) / "step.json").is_file()
 
+    def _forget_from(self, step: StepName) -> None:
+        """Throw away a step's folder, and the records of later steps, which were made from it."""
+        shutil.rmtree(self.folder(step), ignore_errors=True)
+        for later in STEPS[STEPS.index(step) + 1 :]:
+            (self.folder(later) / "step.json").unlink(missing_ok=True)
+
     def do(
         self,
         step: StepName,
@@ -98,7 +105,7 @@ class RunFolder:
         if begun.is_file() and json.loads(begun.read_text())["fingerprint"] == fingerprint:
             self.tell(f"{step}: resumed")
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._forget_from(step)
             folder.mkdir(parents=True)
             write_json(begun, {"fingerprint": fingerprint})
             self.tell(f"{step}: started")

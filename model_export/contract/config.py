@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Effort = Literal["fast", "balanced", "deep"]
 
@@ -15,11 +15,22 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ModelConfig(StrictModel):
-    """Shape of the encoder–decoder."""
+class AttentionConfig(StrictModel):
+    """Shape of a network that attends."""
 
     d_model: int = Field(64, ge=4, description="Width of every hidden vector.")
     heads: int = Field(2, ge=1, description="Attention heads; must divide d_model.")
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.d_model % self.heads:
+            raise ValueError(f"heads {self.heads} must divide d_model {self.d_model}")
+        return self
+
+
+class ModelConfig(AttentionConfig):
+    """Shape of the encoder–decoder."""
+
     encoder_layers: int = Field(2, ge=1)
     decoder_layers: int = Field(1, ge=1)
     feedforward: int = Field(128, ge=4, description="Width inside each feed-forward block.")
@@ -28,7 +39,7 @@ class ModelConfig(StrictModel):
     dropout: float = Field(0.3, ge=0, lt=1)
 
 
-class DeliberationConfig(StrictModel):
+class DeliberationConfig(AttentionConfig):
     """Shape of the deliberation over candidates."""
 
     candidates: int = Field(100, ge=1, description="Items that are weighed again.")

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model_export.contract.errors import ConfigError
+from training.args import RunConfig, load_config
+
+
+def config(path: Path, text: str) -> RunConfig:
+    file = path / "run.toml"
+    file.write_text(text)
+    return load_config(file)
+
+
+def test_no_file_is_the_defaults() -> None:
+    assert load_config(None) == RunConfig()
+
+
+def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
+    changed = config(tmp_path, "[model]\nd_model = 32\n[stage1.optim]\nepochs = 3\n")
+    assert changed.model.d_model == 32
+    assert changed.stage1.optim.epochs == 3
+    assert changed.stage3 == RunConfig().stage3
+
+
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
+    text = "[model]\nd_modl = 32\ndropout = 1.5\n[stage3]\ngroup = 1\n[nothing]\n"
+    with pytest.raises(ConfigError) as error:
+        config(tmp_path, text)
+    for where in ("run.toml", "model.d_modl", "model.dropout", "stage3.group", "nothing"):
+        assert where in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("section", ["model", "deliberation"])
+def test_heads_must_divide_the_width(tmp_path: Path, section: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{section}: .*heads 3 .*d_model 32"):
+        config(tmp_path, f"[{section}]\nd_model = 32\nheads = 3\n")
+
+
+def test_efforts_must_not_ask_for_more_steps_than_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"asks for 7 steps, model.max_steps allows 4"):
+        config(tmp_path, "[model]\nmax_steps = 4\n[inference.efforts]\ndeep = 7\n")
+    allowed = config(tmp_path, "[model]\nmax_steps = 7\n[inference.efforts]\ndeep = 7\n")
+    assert allowed.inference.efforts["deep"] == 7
+
+
+def test_broken_toml_and_missing_files_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not valid TOML"):
+        config(tmp_path, "[model\n")
+    (tmp_path / "run.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="is not valid TOML"):
+        load_config(tmp_path / "run.toml")
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_config(tmp_path / "none.toml")
+
+
+def test_settings_do_not_change_after_loading() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        RunConfig().model.d_model = 3  # type: ignore[misc]

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_export.contract.errors import RunError
+from training.run_folder import RunFolder, StepName
+
+
+class Steps:
+    """Runs steps of a run directory and writes down what happened."""
+
+    def __init__(self, path: Path) -> None:
+        self.said: list[str] = []
+        self.folder = RunFolder(path, self.said.append)
+
+    def do(
+        self, step: StepName, settings: Any, needs: list[StepName], *, fail: bool = False
+    ) -> str:
+        """Run one step; returns how it went: started, resumed or skipped."""
+
+        def work(folder: Path) -> dict[str, Any]:
+            with (folder / "work.txt").open("a") as file:
+                file.write("x")
+            if fail:
+                raise KeyboardInterrupt
+            return {"ndcg@10": 0.5}
+
+        try:
+            self.folder.do(step, settings, needs, work)
+        except KeyboardInterrupt:
+            pass
+        return self.said[-1].split()[-1]
+
+    def times_worked(self, step: StepName) -> int:
+        """Calls of the step's work since its folder was last cleared."""
+        return len((self.folder.folder(step) / "work.txt").read_text())
+
+
+@pytest.fixture
+def steps(tmp_path: Path) -> Steps:
+    return Steps(tmp_path / "run")
+
+
+def test_a_step_runs_once(steps: Steps) -> None:
+    assert steps.do("prepare", {"a": 1}, []) == "started"
+    assert steps.do("prepare", {"a": 1}, []) == "skipped"
+    assert steps.times_worked("prepare") == 1
+    record = steps.folder.record("prepare")
+    assert record["metrics"] == {"ndcg@10": 0.5}
+    assert record["settings"] == {"a": 1}
+    assert record["seconds"] >= 0
+    assert steps.folder.finished("prepare")
+    files = {path.name for path in steps.folder.folder("prepare").iterdir()}
+    assert files == {"work.txt", "step.json"}
+
+
+def test_an_interrupted_step_goes_on_from_its_folder(steps: Steps) -> None:
+    assert steps.do("prepare", {"a": 1}, [], fail=True) == "started"
+    assert not steps.folder.finished("prepare")
+    assert steps.do("prepare", {"a": 1}, []) == "resumed"
+    assert steps.times_worked("prepare") == 2
+    assert steps.do("prepare", {"a": 1}, []) == "skipped"
+
+
+def test_an_interrupted_step_with_other_settings_starts_anew(steps: Steps) -> None:
+    steps.do("prepare", {"a": 1}, [], fail=True)
+    assert steps.do("prepare", {"a": 2}, []) == "started"
+    assert steps.times_worked("prepare") == 1
+
+
+def test_other_settings_throw_the_old_result_away(steps: Steps) -> None:
+    steps.do("prepare", {"a": 1}, [])
+    assert steps.do("prepare", {"a": 2}, [], fail=True) == "started"
+    assert steps.times_worked("prepare") == 1
+    assert not steps.folder.finished("prepare")
+
+
+def test_a_changed_step_invalidates_all_that_came_of_it(steps: Steps) -> None:
+    def run(first: int) -> list[str]:
+        return [
+            steps.do("prepare", {"a": first}, []),
+            steps.do("items", {}, ["prepare"]),
+            steps.do("stage1", {}, ["items"]),
+        ]
+
+    assert run(1) == ["started"] * 3
+    assert run(1) == ["skipped"] * 3
+    assert run(2) == ["started"] * 3
+
+
+def test_a_later_result_does_not_outlive_what_it_was_made_from(steps: Steps) -> None:
+    """`train --stage prepare` with other settings must not leave an old stage 1 to be served."""
+    steps.do("prepare", {"a": 1}, [])
+    steps.do("stage1", {}, ["prepare"])
+    steps.do("prepare", {"a": 2}, [])
+    assert not steps.folder.finished("stage1")
+    assert steps.do("stage1", {}, ["prepare"]) == "started"
+    assert steps.times_worked("stage1") == 1
+
+
+def test_a_changed_step_leaves_the_earlier_ones(steps: Steps) -> None:
+    steps.do("prepare", {"a": 1}, [])
+    steps.do("items", {"b": 1}, ["prepare"])
+    assert steps.do("items", {"b": 2}, ["prepare"]) == "started"
+    assert steps.do("prepare", {"a": 1}, []) == "skipped"
+
+
+def test_a_step_needs_what_it_is_made_from(steps: Steps) -> None:
+    with pytest.raises(RunError, match="no finished step 'items'"):
+        steps.do("stage1", {}, ["items"])
+    assert not steps.folder.folder("stage1").exists()
+
+
+def test_a_damaged_record_is_refused(steps: Steps) -> None:
+    steps.do("prepare", {}, [])
+    (steps.folder.folder("prepare") / "step.json").write_text("{")
+    with pytest.raises(RunError, match="streamrec train"):
+        steps.folder.record("prepare")
+
+
+def test_records_are_readable(steps: Steps) -> None:
+    steps.do("prepare", {"a": 1}, [])
+    text = (steps.folder.folder("prepare") / "step.json").read_text()
+    assert set(json.loads(text)) == {"fingerprint", "seconds", "settings", "metrics"}
+    assert len(text.splitlines()) > 5
