@@ -6,6 +6,7 @@ explain themselves ("bought after …", "similar to …"), and know a new item o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,4 +48,37 @@ class NeighbourTable:
             line += np.bincount(
                 np.maximum(self.items[rows], 0).ravel(), contribution.ravel(), minlength=n_items
             )
+        return scores
+
+    def score_candidates(
+        self,
+        histories: NDArray[np.integer],
+        decays: Sequence[float],
+        candidates: NDArray[np.integer],
+    ) -> NDArray[np.float32]:
+        """What `score` gives for a few items, at several decays at once, and far cheaper.
+
+        Args:
+            histories: (users, positions) rows, right-aligned, padded with PADDING.
+            decays: weights of a position against the one after it.
+            candidates: (users, count) distinct rows.
+
+        Returns:
+            (users, count, decays) scores.
+        """
+        users, count = candidates.shape
+        age = np.arange(histories.shape[1] - 1, -1, -1)
+        age_weights = np.power.outer(np.asarray(decays, dtype=np.float32), age)
+        scores = np.empty((users, count, len(decays)), dtype=np.float32)
+        place = np.full(len(self.items) + 1, PADDING)
+        for user, history in enumerate(histories):
+            place[candidates[user]] = np.arange(count)
+            known = np.flatnonzero(history != PADDING)
+            rows = history[known]
+            places = place[self.items[rows]]
+            position, column = np.nonzero(places != PADDING)
+            hit, weight = places[position, column], self.weights[rows[position], column]
+            for number, by_age in enumerate(age_weights[:, known[position]]):
+                scores[user, :, number] = np.bincount(hit, by_age * weight, minlength=count)
+            place[candidates[user]] = PADDING
         return scores

@@ -75,22 +75,10 @@ class Scorer:
     popularity: NDArray[np.integer]
     weights: Mapping[str, float]
 
-    def evidence(
-        self,
-        histories: NDArray[np.integer],
-        name: str,
-        candidates: NDArray[np.int64] | None = None,
-    ) -> Array:
-        """Evidence "table@decay" for right-aligned histories (B, H).
-
-        Returns:
-            (B, N), or (B, C) of the given candidates.
-        """
+    def evidence(self, histories: NDArray[np.integer], name: str) -> Array:
+        """Evidence "table@decay" of every item (B, N) for right-aligned histories (B, H)."""
         table, decay = name.split("@")
-        scores = self.tables[table].score(histories, float(decay))
-        if candidates is not None:
-            scores = np.take_along_axis(scores, candidates, 1)
-        return as_evidence(scores, table)
+        return as_evidence(self.tables[table].score(histories, float(decay)), table)
 
     def plain_mix(self, histories: NDArray[np.integer]) -> Array:
         """All of the mix but the state's part, which alone changes from step to step.
@@ -133,8 +121,10 @@ class Scorer:
         """
         count = candidates.shape[1]
         features = np.empty((*candidates.shape, len(FEATURES)), dtype=np.float32)
-        for column, name in enumerate(FEATURES[: len(TABLES) * len(DECAYS)]):
-            features[..., column] = self.evidence(histories, name, candidates)
+        for number, name in enumerate(TABLES):
+            columns = slice(number * len(DECAYS), (number + 1) * len(DECAYS))
+            scores = self.tables[name].score_candidates(histories, DECAYS, candidates)
+            features[..., columns] = as_evidence(scores, name)
         known = (histories != PADDING).sum(1)
         features[..., -5] = _floored(relative(state_logits), candidates)
         features[..., -4] = np.log1p(self.popularity[candidates])

@@ -43,3 +43,19 @@ def test_score_equals_a_naive_loop(
     scores = table.score(encode_history(users, max_history=5), decay)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_scores_of_candidates_are_those_of_the_whole_catalogue() -> None:
+    rng = np.random.default_rng(3)
+    items = np.stack([rng.permutation(30)[:6] for _ in range(30)])
+    items[4, 3:] = PADDING
+    weights = np.where(items == PADDING, 0, rng.random(items.shape)).astype(np.float32)
+    table = NeighbourTable(items, weights)
+    histories = np.array([[PADDING, 3, 4, 5], [4, 4, 9, 29]])
+    candidates = np.stack([rng.permutation(30)[:8] for _ in range(2)])
+    few = table.score_candidates(histories, (1.0, 0.5, 0.0), candidates)
+    for number, decay in enumerate((1.0, 0.5, 0.0)):
+        everything = table.score(histories, decay)
+        np.testing.assert_allclose(
+            few[..., number], np.take_along_axis(everything, candidates, 1), rtol=1e-5, atol=1e-7
+        )
