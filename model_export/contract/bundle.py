@@ -82,7 +82,7 @@ class Bundle:
             )
         except (OSError, ValueError) as error:
             raise BundleError(f"bundle {self.path} lacks the table {name!r}: {error}") from error
-        return table
+        return np.asarray(table)
 
     def graph(self, name: GraphName) -> Path:
         """Where the ONNX graph `name` lies."""
