@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 from training.losses import (
     code_log_likelihood,
     dpo_loss,
+    draw_negatives,
     quantization_loss,
     reasoning_log_likelihood,
     state_loss,
@@ -84,6 +86,31 @@ def test_state_loss_keeps_examples_and_steps_apart(model: StreamRec) -> None:
     torch.testing.assert_close(
         state_loss(model, states, targets, rows, 0.0), torch.stack(one_by_one)
     )
+
+
+def test_sampled_softmax_by_hand(model: StreamRec) -> None:
+    with torch.no_grad():
+        model.state_scale.fill_(0.0)
+    targets = torch.eye(6)
+    states = torch.tensor(
+        [[[0.0, 2.0, 3.0, 0.0, 0.0, 1.0]]]
+    )  # logits of the six items; target is 1
+    # items 2 and 5 stand for all six: each counts threefold
+    loss = state_loss(model, states, targets, torch.tensor([1]), 0.0, torch.tensor([2, 5]))
+    total = math.exp(2) + 3 * (math.exp(3) + math.exp(1))
+    assert loss.item() == pytest.approx(math.log(total) - 2)
+    # a target among the negatives is not its own rival
+    loss = state_loss(model, states, targets, torch.tensor([1]), 0.0, torch.tensor([1, 5]))
+    assert loss.item() == pytest.approx(math.log(math.exp(2) + 3 * math.exp(1)) - 2)
+
+
+def test_negatives_are_drawn_for_large_catalogues_only() -> None:
+    rng = np.random.default_rng(0)
+    assert draw_negatives(19, 10, rng) is None
+    drawn = draw_negatives(20, 10, rng)
+    assert drawn is not None
+    assert len(drawn.unique()) == 10
+    assert drawn.max() < 20
 
 
 def test_later_steps_weigh_more() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,8 @@ class Steps:
                 raise KeyboardInterrupt
             return {"ndcg@10": 0.5}
 
-        try:
+        with suppress(KeyboardInterrupt):
             self.folder.do(step, settings, needs, work)
-        except KeyboardInterrupt:
-            pass
         return self.said[-1].split()[-1]
 
     def times_worked(self, step: StepName) -> int:

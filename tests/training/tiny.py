@@ -6,6 +6,8 @@ hide what it does.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -103,9 +105,29 @@ def silent() -> Progress:
     return Progress(disable=True)
 
 
+class Interrupted(Progress):
+    """Somebody presses Ctrl-C while the bar moves for the n-th time."""
+
+    def __init__(self, movement: int) -> None:
+        super().__init__(disable=True)
+        self.left = movement
+
+    def update(self, *args: Any, **values: Any) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        super().update(*args, **values)
+
+
 def parameters(model: nn.Module) -> dict[str, torch.Tensor]:
     """A copy of every parameter."""
     return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+def equal(a: nn.Module, b: nn.Module) -> bool:
+    """Whether two networks hold the same numbers, bit for bit."""
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
 
 
 def moved(before: dict[str, torch.Tensor], model: nn.Module) -> set[str]:

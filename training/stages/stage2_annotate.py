@@ -89,7 +89,8 @@ def _write_readable(
     tokens, distance = _annotate_batch(model, batch)
     path = folder / "traces.jsonl"
     with atomic_path(path) as partial, partial.open("w", encoding="utf-8") as file:
-        for example in np.unique(batch.owner, return_index=True)[1]:
+        longest = np.flatnonzero(np.diff(batch.owner.numpy(), append=-1))
+        for example in longest:
             rows = batch.rows[batch.owner[example], : batch.newest[example] + 1]
             steps = [model.vocabulary.level_and_code(int(token)) for token in tokens[example]]
             trace = {

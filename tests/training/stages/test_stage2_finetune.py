@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import copy
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.progress import Progress
+
+from training.args import Stage2Config
+from training.losses import code_log_likelihood
+from training.model import StreamRec
+from training.reasoning import reason, start_codebook
+from training.stages.stage2_annotate import annotate_all
+from training.stages.stage2_finetune import finetune, stage2_losses
+from training.teacher_forcing import force
+
+from .. import tiny
+
+LEAVES = tiny.index().leaf_items
+
+
+def config(epochs: int = 3, **changes: float) -> Stage2Config:
+    optim = {"epochs": epochs, "batch_size": 32, "learning_rate": 1e-2, "weight_decay": 0}
+    return Stage2Config.model_validate({"optim": optim, "own_tokens": 0.5} | changes)
+
+
+def annotated(folder: Path, **changes: float) -> tuple[StreamRec, np.ndarray]:
+    """A network as stage 1 might leave it, and its labels."""
+    model = tiny.network(**changes)
+    start_codebook(model)
+    return model, annotate_all(model, tiny.windows(), tiny.catalog(), folder, tiny.silent())[0]
+
+
+def train(
+    model: StreamRec,
+    labels: np.ndarray,
+    folder: Path,
+    settings: Stage2Config,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    epochs = count()
+    return finetune(
+        model, tiny.windows(), labels, tiny.trie(), LEAVES,
+        lambda: {"objective": float(next(epochs))},
+        settings, folder, 7, progress or tiny.silent(),
+    )  # fmt: skip
+
+
+def losses(model: StreamRec, direct: StreamRec, **changes: float) -> dict[str, torch.Tensor]:
+    batch = tiny.batch()
+    label = torch.randint(
+        12, (len(batch.target), tiny.STEPS), generator=torch.Generator().manual_seed(0)
+    )
+    return stage2_losses(
+        model, direct, batch, label, tiny.trie(), torch.from_numpy(LEAVES), config(**changes),
+        np.random.default_rng(0),
+    )  # fmt: skip
+
+
+def test_every_parameter_moves(tmp_path: Path) -> None:
+    model, labels = annotated(tmp_path, dropout=0.1)
+    before = tiny.parameters(model)
+    history = train(model, labels, tmp_path, config())
+    assert set(before) == tiny.moved(before, model)
+    assert set(history[0]["losses"]) == {"state", "quantization", "generation", "dpo"}
+    assert all(value > 0 for value in history[0]["losses"].values())
+
+
+def test_all_four_losses_fall_on_what_can_be_memorised(tmp_path: Path) -> None:
+    model, labels = annotated(tmp_path)
+    history = train(model, labels, tmp_path, config(20, smoothing=0.0))
+    first, last = history[0]["losses"], history[-1]["losses"]
+    assert last["state"] < 0.2 * first["state"]
+    for name in ("quantization", "generation", "dpo"):
+        assert last[name] < 0.8 * first[name], name
+
+
+@pytest.mark.parametrize("movement", [2, 8, 13])
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, movement: int) -> None:
+    whole, labels = annotated(tmp_path, dropout=0.2)
+    start = copy.deepcopy(whole)
+    train(whole, labels, tmp_path / "whole", config())
+    with pytest.raises(KeyboardInterrupt):
+        train(copy.deepcopy(start), labels, tmp_path / "part", config(), tiny.Interrupted(movement))
+    resumed = copy.deepcopy(start)
+    epochs = count(10)  # validation may not depend on how often it was called; objectives only rise
+    finetune(
+        resumed, tiny.windows(), labels, tiny.trie(), LEAVES,
+        lambda: {"objective": float(next(epochs))}, config(), tmp_path / "part", 7, tiny.silent(),
+    )  # fmt: skip
+    assert tiny.equal(whole, resumed)
+
+
+def test_no_gradient_reaches_the_direct_model() -> None:
+    model, direct = tiny.network(), tiny.network().requires_grad_(False)
+    sum(losses(model, direct).values(), torch.tensor(0.0)).backward()
+    assert all(parameter.grad is None for parameter in direct.parameters())
+
+
+def test_an_unmoved_model_has_no_preference_yet() -> None:
+    """π = π_ref: every margin is what the trace itself costs, and dropout-free likelihoods agree."""
+    model = tiny.network()
+    direct = copy.deepcopy(model).requires_grad_(False)
+    value = losses(model, direct, dpo=1.0, dpo_beta=0.3)["dpo"].item()
+    assert value == pytest.approx(np.log(2), abs=1e-5)
+
+
+def test_quantization_leaves_the_target_alone() -> None:
+    """t is stopped: only states, the residual head and the codebook answer to loss (b)."""
+    model = tiny.network()
+    direct = copy.deepcopy(model).requires_grad_(False)
+    losses(model, direct)["quantization"].backward()
+    assert model.codebook.weight.grad is not None
+    assert model.residual_mlp.expand.weight.grad is not None
+    batch = tiny.batch()
+    never_read = torch.tensor([i for i in range(tiny.N_ITEMS) if i not in batch.rows])
+    assert model.items.free.weight.grad is not None
+    assert model.items.free.weight.grad[never_read].abs().max() == 0
+
+
+def test_readers_of_their_own_tokens_never_see_a_label() -> None:
+    """With own_tokens = 1 the labels are targets only: states do not depend on them."""
+    model = tiny.network()
+    direct = copy.deepcopy(model).requires_grad_(False)
+    batch, rng = tiny.batch(), np.random.default_rng
+    shape = (len(batch.target), tiny.STEPS)
+    parts = [
+        stage2_losses(
+            model,
+            direct,
+            batch,
+            torch.full(shape, code),
+            tiny.trie(),
+            torch.from_numpy(LEAVES),
+            config(own_tokens=1.0),
+            rng(0),
+        )  # fmt: skip
+        for code in (0, 5)
+    ]
+    torch.testing.assert_close(parts[0]["state"], parts[1]["state"], rtol=0, atol=0)
+    torch.testing.assert_close(parts[0]["dpo"], parts[1]["dpo"], rtol=0, atol=0)
+    assert not torch.equal(parts[0]["quantization"], parts[1]["quantization"])
+
+
+def test_generation_is_the_likelihood_of_labels_and_codes() -> None:
+    model = tiny.network()
+    direct = copy.deepcopy(model).requires_grad_(False)
+    batch = tiny.batch()
+    encoded = model.encode(model.item_inputs()[batch.rows.clamp(min=0)], batch.mask)
+    context = model.contexts_at(encoded, batch.mask, batch.owner, batch.newest)
+    _, own = reason(model, context, tiny.STEPS)
+    value = stage2_losses(
+        model, direct, batch, own, tiny.trie(), torch.from_numpy(LEAVES),
+        config(prefix_share=1.0, generation=1.0), np.random.default_rng(0),
+    )["generation"]  # fmt: skip
+    item = model.items.tokens[batch.target]
+    forced = force(model, context, own, item)
+    written = model.token_logits(forced.reasoning[:, :-1]).log_softmax(-1)
+    total = written.gather(-1, own[..., None]).sum((1, 2))
+    total = total + code_log_likelihood(model, forced.answer, item)
+    torch.testing.assert_close(value, -total.mean() / 6)
