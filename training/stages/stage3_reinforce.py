@@ -156,8 +156,8 @@ def update(
     return {
         **{name: float(value.mean()) for name, value in rewards.items()},
         "total": float(total.mean()),
-        "kl": float(kl),
-        "entropy": float(entropy.mean()),
+        "kl": float(kl.detach()),
+        "entropy": float(entropy.detach().mean()),
         "informative": float(informative.float().mean()),
     }
 

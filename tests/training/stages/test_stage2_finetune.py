@@ -126,21 +126,16 @@ def test_readers_of_their_own_tokens_never_see_a_label() -> None:
     """With own_tokens = 1 the labels are targets only: states do not depend on them."""
     model = tiny.network()
     direct = copy.deepcopy(model).requires_grad_(False)
-    batch, rng = tiny.batch(), np.random.default_rng
-    shape = (len(batch.target), tiny.STEPS)
-    parts = [
-        stage2_losses(
-            model,
-            direct,
-            batch,
-            torch.full(shape, code),
-            tiny.trie(),
-            torch.from_numpy(LEAVES),
-            config(own_tokens=1.0),
-            rng(0),
+    batch = tiny.batch()
+    parts = []
+    for code in (0, 5):
+        label = torch.full((len(batch.target), tiny.STEPS), code)
+        parts.append(
+            stage2_losses(
+                model, direct, batch, label, tiny.trie(), torch.from_numpy(LEAVES),
+                config(own_tokens=1.0), np.random.default_rng(0),
+            )
         )  # fmt: skip
-        for code in (0, 5)
-    ]
     torch.testing.assert_close(parts[0]["state"], parts[1]["state"], rtol=0, atol=0)
     torch.testing.assert_close(parts[0]["dpo"], parts[1]["dpo"], rtol=0, atol=0)
     assert not torch.equal(parts[0]["quantization"], parts[1]["quantization"])
