@@ -31,6 +31,7 @@ class OnnxRunner:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._sessions = {
             name: onnxruntime.InferenceSession(
                 bundle / "graphs" / f"{name}.onnx", options, providers=["CPUExecutionProvider"]

@@ -17,14 +17,13 @@ app = typer.Typer(
     cls=Commands,
     help="""A recommender that thinks before it answers.
 
-    From raw files to a running service:
+    From raw files to a running service (`streamrec sample-data shop` writes some to try):
 
     \b
-      streamrec sample-data shop
-      streamrec train --interactions shop/interactions.csv --items shop/items.csv --run run
+      streamrec train --interactions events.csv --items items.csv --run run
       streamrec evaluate run
       streamrec export run --bundle bundle
-      streamrec load-histories --interactions shop/interactions.csv
+      streamrec load-histories --interactions events.csv
       streamrec serve --bundle bundle
     """,
     no_args_is_help=True,

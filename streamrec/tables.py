@@ -19,37 +19,37 @@ CUTOFFS = (5, 10)
 
 
 def figures_table(figures: Mapping[str, Figures], title: str) -> Table:
-    """One row for every number of reasoning steps."""
-    table = Table("", title=title, caption="R: Recall, N: NDCG; seen: items of the history")
-    for seen in ("seen removed", "seen kept"):
-        for k in CUTOFFS:
-            table.add_column(f"R@{k}\n{seen}", justify="right")
-            table.add_column(f"N@{k}\n{seen}", justify="right")
-    table.add_column("coverage", justify="right")
-    table.add_column("mean popularity", justify="right")
+    """Two rows, seen items left out and kept, for every number of reasoning steps."""
+    table = Table("", "seen", title=title, caption="R: Recall, N: NDCG, seen: items of the history")
+    for name in (*(f"{metric}@{k}" for k in CUTOFFS for metric in "RN"), "coverage", "popularity"):
+        table.add_column(name, justify="right", no_wrap=True)
     for name, row in figures.items():
-        ranking = [
-            f"{row[f'{metric}@{k}{kept}']:.4f}"
-            for kept in ("", " seen kept")
-            for k in CUTOFFS
-            for metric in ("recall", "ndcg")
-        ]
-        table.add_row(name, *ranking, f"{row['coverage']:.1%}", f"{row['popularity']:.1f}")
+        for seen, suffix in (("out", ""), ("kept", " seen kept")):
+            ranking = [
+                f"{row[f'{metric}@{k}{suffix}']:.4f}"
+                for k in CUTOFFS
+                for metric in ("recall", "ndcg")
+            ]
+            shown = [] if suffix else [f"{row['coverage']:.1%}", f"{row['popularity']:.1f}"]
+            table.add_row("" if suffix else name, seen, *ranking, *shown, end_section=bool(suffix))
     return table
 
 
 def stages_table(summary: Summary) -> Table:
     """NDCG@10 on validation after each stage and reasoning step, and the time of each stage."""
     table = Table(
-        "after", "time", "ranked by", title="Validation NDCG@10 (Recall@10), seen items removed"
+        title="Validation NDCG@10, seen items left out",
+        caption="network: ranked by its state alone; answer: with all that a request gets",
     )
+    for name in ("after", "time", "ranked by"):
+        table.add_column(name, no_wrap=True)
     for steps in next(iter(summary.values())).answer:
         table.add_column(steps, justify="right")
     for name, stage in summary.items():
-        for by, rows in (("network alone", stage.network), ("answer", stage.answer)):
-            cells = [f"{row['ndcg@10']:.4f} ({row['recall@10']:.4f})" for row in rows.values()]
-            first = (name, _minutes(stage.seconds)) if by == "network alone" else ("", "")
-            table.add_row(*first, by, *cells, end_section=by == "answer")
+        network = [f"{row['ndcg@10']:.4f}" for row in stage.network.values()]
+        answer = [f"{row['ndcg@10']:.4f}" for row in stage.answer.values()]
+        table.add_row(name, _minutes(stage.seconds), "network", *network)
+        table.add_row("", "", "answer", *answer, end_section=True)
     return table
 
 

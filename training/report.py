@@ -50,7 +50,7 @@ def _summary_section(summary: Summary) -> str:
         + "".join(f"<td>{row['ndcg@10']:.4f}</td>" for row in figures.values())
         + "</tr>"
         for stage, found in summary.items()
-        for by, figures in (("network alone", found.network), ("answer", found.answer))
+        for by, figures in (("network", found.network), ("answer", found.answer))
     )
     curves = {
         f"{stage}, {by}": [row["ndcg@10"] for row in figures.values()]

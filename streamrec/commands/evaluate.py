@@ -43,6 +43,9 @@ def evaluate(
       streamrec evaluate run --split test
       streamrec evaluate run --stage stage1 --json
     """
+    from streamrec.threads import load_torch
+
+    load_torch()
     from streamrec.console import OUT, progress_bars
     from streamrec.tables import figures_table
     from training.run import Run

@@ -23,6 +23,9 @@ def export(
     Example:
       streamrec export run --bundle bundle
     """
+    from streamrec.threads import load_torch
+
+    load_torch()
     from model_export.export import export_bundle
     from streamrec.console import REMARKS, remark
     from training.run import Run

@@ -45,8 +45,9 @@ def train(
       streamrec train --interactions events.csv --items items.csv --run run
       streamrec train --interactions events.parquet --run run --config my.toml --stage stage1
     """
-    import torch
+    from streamrec.threads import load_torch
 
+    load_torch(threads)
     from streamrec.console import OUT, progress_bars, remark
     from streamrec.tables import stages_table
     from training.args import load_config
@@ -58,8 +59,6 @@ def train(
     last = stage or STEPS[-1]
     if last not in STEPS:
         raise typer.BadParameter(f"{stage} is not one of {', '.join(STEPS)}", param_hint="--stage")
-    if threads:
-        torch.set_num_threads(threads)
     settings = load_config(config)
     with progress_bars() as bars:
         trained = train_steps(interactions, items, run, settings, seed, bars, remark, last)
