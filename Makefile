@@ -1,0 +1,88 @@
+# make demo    from nothing to a running recommender
+# make test    the whole test suite
+# make help    everything else
+
+PYTHON ?= python3
+PORT   ?= 8000
+# Which torch, and from where: see "Which torch" in README.md.
+TORCH       ?=
+TORCH_INDEX ?=
+
+TORCH_VERSION := 2.13.0
+VENV  := .venv
+BIN   := $(VENV)/bin
+PIP   := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+DEMO  := demo
+SHOP  := $(DEMO)/shop
+CODE  := service training model_export streamrec
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test format lint types imports ci clean
+
+help:
+	@echo "make demo      sample data, training, export, and a service on 127.0.0.1:$(PORT)"
+	@echo "make test      the whole test suite"
+	@echo "make lint      style, without changing anything (make format changes it)"
+	@echo "make types     mypy"
+	@echo "make imports   which package may import which"
+	@echo "make ci        all of these but the demo"
+	@echo "make clean     remove the environment and the demo"
+
+demo: $(VENV)/.run $(SHOP)/items.csv
+	@$(BIN)/streamrec train --interactions $(SHOP)/interactions.csv --items $(SHOP)/items.csv \
+		--run $(DEMO)/run --config configs/demo.toml
+	@$(BIN)/streamrec export $(DEMO)/run --bundle $(DEMO)/bundle
+	@test -f $(DEMO)/histories.loaded || \
+		$(BIN)/streamrec load-histories --interactions $(SHOP)/interactions.csv --redis-folder $(DEMO)/redis
+	@touch $(DEMO)/histories.loaded
+	@sed 's/:8000/:$(PORT)/' docs/demo.txt
+	@exec $(BIN)/streamrec serve --bundle $(DEMO)/bundle --redis-folder $(DEMO)/redis --port $(PORT)
+
+$(SHOP)/items.csv: | $(VENV)/.run
+	@$(BIN)/streamrec sample-data $(SHOP)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+ci: lint types imports test
+
+clean:
+	rm -rf $(VENV) $(DEMO)
+
+# The environment: torch, then what the demo needs, then what developing needs.
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.torch: | $(VENV)/bin/python
+	@echo "installing torch"
+	@if [ -n "$(TORCH)" ]; then $(PIP) $(TORCH_INDEX) "$(TORCH)"; \
+	elif nvidia-smi >/dev/null 2>&1; then $(PIP) $(TORCH_INDEX) "torch==$(TORCH_VERSION)"; \
+	else $(PIP) $(TORCH_INDEX) "torch==$(TORCH_VERSION)+cpu" 2>/dev/null \
+		|| $(PIP) $(TORCH_INDEX) "torch==$(TORCH_VERSION)"; fi
+	@touch $@
+
+$(VENV)/.run: pyproject.toml $(VENV)/.torch
+	@echo "installing what training and serving need"
+	@$(PIP) --editable ".[service,export,cpu]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.run
+	@echo "installing what tests and checks need"
+	@$(PIP) --editable ".[dev]"
+	@touch $@

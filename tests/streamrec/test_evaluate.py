@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import streamrec
+
+METRICS = {"recall@5", "recall@10", "ndcg@5", "ndcg@10"}
+
+
+def test_json_holds_every_figure_of_every_step(trained: Path) -> None:
+    result = streamrec("evaluate", trained, "--split", "test", "--json")
+    content = json.loads(result.stdout)
+    assert (content["split"], content["stage"]) == ("test", "stage3")
+    assert list(content["figures"]) == ["0 steps", "1 step", "2 steps"]
+    for figures in content["figures"].values():
+        kept = {f"{name} seen kept" for name in METRICS}
+        assert set(figures) == METRICS | kept | {"coverage", "popularity"}
+        assert all(0 <= figures[name] <= 1 for name in METRICS | kept)
+
+
+def test_the_final_figures_are_those_of_the_summary(trained: Path) -> None:
+    result = streamrec("evaluate", trained, "--json")
+    summary = json.loads((trained / "summary.json").read_text())
+    assert json.loads(result.stdout)["figures"] == summary["stage3"]["answer"]
+
+
+def test_deliberation_is_loaded_as_it_was_trained(trained: Path) -> None:
+    """What the learning of deliberation measured last is what evaluation finds."""
+    steps = json.loads(
+        streamrec("evaluate", trained, "--stage", "stage2_deliberate", "--json").stdout
+    )
+    record = json.loads((trained / "stage2_deliberate" / "step.json").read_text())
+    best = max(epoch["metrics"]["objective"] for epoch in record["metrics"]["history"])
+    assert steps["figures"]["1 step"]["ndcg@10"] == pytest.approx(best, abs=0.05)
+
+
+def test_the_table_fits_a_terminal(trained: Path) -> None:
+    result = streamrec("evaluate", trained, "--stage", "stage1")
+    assert "after stage1" in result.stdout
+    assert "…" not in result.stdout
+
+
+def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
+    result = streamrec("evaluate", tmp_path)
+    assert result.exit_code == 1
+    assert "streamrec train" in result.stderr
+
+
+def test_an_unknown_stage_is_wrong_usage(trained: Path) -> None:
+    assert streamrec("evaluate", trained, "--stage", "prepare").exit_code == 2

@@ -1,0 +1,131 @@
+"""`streamrec train` on a tiny shop: what it leaves, skips, resumes and refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.conftest import streamrec, train
+from training.run_folder import STEPS
+
+PROGRAM = Path(sys.executable).with_name("streamrec")
+
+
+def test_the_table_shows_every_stage_and_step(shop: Path, trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    result = train(shop, tmp_path / "run")
+    assert result.exit_code == 0
+    for shown in ("stage1", "stage2_finetune", "stage2_deliberate", "stage3", "2 steps"):
+        assert shown in result.stdout
+
+
+def test_what_is_unchanged_is_skipped_and_said_so(
+    shop: Path, trained: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    weights = run / "stage3" / "best.safetensors"
+    before = weights.stat().st_mtime_ns
+    result = train(shop, run)
+    for step in STEPS:
+        assert f"{step}: unchanged, skipped" in result.stderr
+    assert weights.stat().st_mtime_ns == before
+
+
+def test_a_changed_setting_repeats_only_what_depends_on_it(
+    shop: Path, trained: Path, tmp_path: Path
+) -> None:
+    run, config = tmp_path / "run", tmp_path / "config.toml"
+    shutil.copytree(trained, run)
+    config.write_text(
+        (shop / "config.toml").read_text().replace("[stage3]\nsteps = 4", "[stage3]\nsteps = 2")
+    )
+    result = train(shop, run, "--config", config)
+    assert "stage2_deliberate: unchanged, skipped" in result.stderr
+    assert "stage3: started" in result.stderr
+
+
+def test_the_report_holds_every_step_and_needs_no_other_file(trained: Path) -> None:
+    page = (trained / "report.html").read_text(encoding="utf-8")
+    for step in STEPS:
+        assert f"<h2>{step} (" in page
+    assert page.count("<svg") == 7
+    assert 'src="' not in page
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(shop: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    longer = "[stage1.optim]\nepochs = 12\npatience = 12"
+    config.write_text(
+        (shop / "config.toml").read_text().replace("[stage1.optim]\nepochs = 3", longer)
+    )
+
+    def command(run: str) -> list[str]:
+        return [
+            str(PROGRAM), "train", "--interactions", str(shop / "interactions.csv"),
+            "--config", str(config), "--run", str(tmp_path / run), "--stage", "stage1",
+            "--threads", "1",
+        ]  # fmt: skip
+
+    process = subprocess.Popen(command("interrupted"), stderr=subprocess.PIPE, text=True)
+    progress = tmp_path / "interrupted" / "stage1" / "progress.safetensors"
+    while not progress.is_file():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "interrupted" / "stage1" / "step.json").exists()
+
+    resumed = subprocess.run(command("interrupted"), check=True, capture_output=True, text=True)
+    assert "stage1: resumed" in resumed.stderr
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    ours, theirs = (
+        (tmp_path / run / "stage1" / "best.safetensors").read_bytes()
+        for run in ("interrupted", "whole")
+    )
+    assert ours == theirs
+
+
+def test_behaviour_alone_can_be_learnt_from(shop: Path, tmp_path: Path) -> None:
+    result = streamrec(
+        "train", "--interactions", shop / "interactions.csv", "--config", shop / "config.toml",
+        "--run", tmp_path / "run", "--stage", "stage1", "--threads", 1,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert set(json.loads((tmp_path / "run" / "summary.json").read_text())) == {"stage1"}
+
+
+def test_wrong_input_is_one_sentence_and_leaves_no_step(tmp_path: Path) -> None:
+    broken = tmp_path / "interactions.csv"
+    broken.write_text("user_id,item_id,timestamp\nu1,item-1,1\nu2,item-2,yesterday\n")
+    result = streamrec("train", "--interactions", broken, "--run", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "interactions.csv" in result.stderr
+    assert "row 3" in result.stderr
+    assert "timestamp" in result.stderr
+    assert not list(tmp_path.glob("run/*/step.json"))
+    assert streamrec("evaluate", tmp_path / "run").exit_code == 1
+
+
+def test_wrong_settings_are_all_named(shop: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[model]\nwidth = 3\n[stage3]\ngroup = 1\n")
+    result = train(shop, tmp_path / "run", "--config", config)
+    assert result.exit_code == 1
+    assert "model.width" in result.stderr
+    assert "stage3.group" in result.stderr
+
+
+def test_an_unknown_stage_is_wrong_usage(shop: Path, tmp_path: Path) -> None:
+    result = train(shop, tmp_path / "run", "--stage", "stage9")
+    assert result.exit_code == 2
+    assert "stage2_annotate" in result.stderr
+    assert not (tmp_path / "run").exists()
