@@ -96,7 +96,7 @@ class Stage1Config(StrictModel):
 class Stage2Config(StrictModel):
     """Fine-tuning on annotated traces."""
 
-    optim: OptimConfig = OptimConfig(epochs=3, patience=2, learning_rate=5e-4)
+    optim: OptimConfig = OptimConfig(epochs=4, patience=2, learning_rate=1e-3, weight_decay=0.1)
     state: float = Field(1.0, ge=0, description="Weight of (a) the state–target contrast.")
     quantization: float = Field(0.1, ge=0, description="Weight of (b) the quantization loss.")
     commitment: float = Field(0.25, ge=0, description="Commitment term inside (b).")
@@ -126,10 +126,9 @@ class DeliberateConfig(StrictModel):
     folds: int = Field(4, ge=2, description="Users are split in this many folds for cross-fitting.")
     max_lists: int = Field(60_000, ge=1, description="Candidate lists to learn from, newest first.")
     network: OptimConfig = OptimConfig(
-        epochs=12, patience=12, batch_size=512, learning_rate=4e-3, weight_decay=0.2
+        epochs=12, patience=12, batch_size=512, learning_rate=4e-3, weight_decay=0.1
     )
-    smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing of the fold networks.")
-    epochs: int = Field(6, ge=1)
+    epochs: int = Field(4, ge=1)
     rounds: int = Field(4, ge=1, description="Rounds that are trained.")
     batch_size: int = Field(64, ge=1, description="Lists in a batch.")
     learning_rate: float = Field(1.5e-3, gt=0)

@@ -44,6 +44,8 @@ def train_epochs(
 ) -> list[dict[str, Any]]:
     """Train until validation stops improving and leave the best weights in `model`.
 
+    Parameters that require no gradient stay as they are.
+
     Args:
         losses: named losses of a batch, already weighted; their sum is minimised.
         validate: metrics of the model; the one named "objective" decides. None trains all epochs
@@ -54,9 +56,8 @@ def train_epochs(
         One record per epoch: mean of each loss, metrics, seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay
-    )
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=optim.learning_rate, weight_decay=optim.weight_decay)
     state = load_progress(folder / "progress.safetensors", model, optimizer)
     if state is None:
         best = validate()["objective"] if validate else None

@@ -84,7 +84,6 @@ def fit_fold(
         update={
             "optim": config.deliberate.network,
             "generation": 0.0,
-            "smoothing": config.deliberate.smoothing,
         }
     )
     no_prefix = np.zeros((len(text.items), 1), dtype=np.int64)

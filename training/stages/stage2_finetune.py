@@ -6,6 +6,9 @@ thinking's answer over the direct model's where slow thinking finds the target l
 
 The labels know the target. A decoder that reads them learns to lean on them, so by default it reads the
 tokens that it would write itself and the labels are targets only (`own_tokens`).
+
+Only what thinks is trained: items, codes and encoder stay as stage 1 left them, because training them on
+serves the training users more than anybody else.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.args import Stage2Config
 from training.data.batches import Batch, Windows
@@ -70,8 +73,30 @@ def finetune(
         label = torch.from_numpy(labels[batch.place.numpy()])
         return stage2_losses(model, direct, batch, label, trie, rows, config, rng)
 
-    return train_epochs(
+    model.requires_grad_(False)
+    for part in thinking_parts(model):
+        part.requires_grad_(True)
+    history = train_epochs(
         "stage 2 fine-tune", model, windows, losses, validate, config.optim, folder, seed, progress
+    )
+    model.requires_grad_(True)
+    return history
+
+
+def thinking_parts(model: StreamRec) -> tuple[nn.Module | nn.Parameter, ...]:
+    """Decoder, state head and residual codebook."""
+    return (
+        model.decoder,
+        model.norm_decoded,
+        model.decoder_age,
+        model.positions,
+        model.state_mlp,
+        model.state_norm,
+        model.state_scale,
+        model.code_scale,
+        model.residual_mlp,
+        model.residual_input,
+        model.codebook,
     )
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 from rich.progress import Progress
+from torch import nn
 
 from training.args import Stage2Config
 from training.losses import code_log_likelihood
 from training.model import StreamRec
 from training.reasoning import reason, start_codebook
 from training.stages.stage2_annotate import annotate_all
-from training.stages.stage2_finetune import finetune, stage2_losses
+from training.stages.stage2_finetune import finetune, stage2_losses, thinking_parts
 from training.teacher_forcing import force
 
 from .. import tiny
@@ -61,11 +62,18 @@ def losses(model: StreamRec, direct: StreamRec, **changes: float) -> dict[str, t
     )  # fmt: skip
 
 
-def test_every_parameter_moves(tmp_path: Path) -> None:
+def test_everything_that_thinks_moves_and_nothing_else(tmp_path: Path) -> None:
     model, labels = annotated(tmp_path, dropout=0.1)
     before = tiny.parameters(model)
     history = train(model, labels, tmp_path, config())
-    assert set(before) == tiny.moved(before, model)
+    thinking = {
+        id(parameter)
+        for part in thinking_parts(model)
+        for parameter in (part.parameters() if isinstance(part, nn.Module) else [part])
+    }
+    expected = {name for name, value in model.named_parameters() if id(value) in thinking}
+    assert tiny.moved(before, model) == expected
+    assert all(parameter.requires_grad for parameter in model.parameters())
     assert set(history[0]["losses"]) == {"state", "quantization", "generation", "dpo"}
     assert all(value > 0 for value in history[0]["losses"].values())
 
