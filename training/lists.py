@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from model_export.contract.files import atomic_path
 from model_export.contract.history import PADDING, encode_history
 from model_export.contract.reasoning import EVIDENCE_HISTORY
-from model_export.contract.scoring import EXCLUDED, FEATURES, Array, Scorer, relative
+from model_export.contract.scoring import (
+    DEFAULT_WEIGHTS,
+    EXCLUDED,
+    FEATURES,
+    Array,
+    Scorer,
+    relative,
+)
 from training.decoding import first_step
 from training.deliberation import Deliberator
 from training.model import StreamRec
@@ -78,7 +85,7 @@ def build_lists(
 ) -> CandidateLists:
     """One list per history; items of the history are never candidates."""
     parts = []
-    for begin in range(0, len(histories), CHUNK):
+    for begin in range(0, len(histories) or 1, CHUNK):  # no histories make lists of none
         part = slice(begin, begin + CHUNK)
         rows = encode_history(histories[part], EVIDENCE_HISTORY)
         scores = logits(rows)
@@ -122,9 +129,14 @@ def fit_mix_weights(lists: CandidateLists, names: Sequence[str]) -> dict[str, fl
 
     Args:
         names: which features take part.
+
+    Returns:
+        A weight for each name; the defaults where no list holds its target.
     """
     columns = [FEATURES.index(name) for name in names]
     with_target = lists[lists.label >= 0]
+    if not len(with_target):
+        return {name: DEFAULT_WEIGHTS.get(name, 0.0) for name in names}
     x = torch.from_numpy(with_target.features[..., columns].astype(np.float32))
     label = torch.from_numpy(with_target.label.astype(np.int64))
     weights = torch.ones(len(names), requires_grad=True)

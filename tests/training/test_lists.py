@@ -125,3 +125,10 @@ def test_fitted_weights_recover_the_order_of_planted_ones() -> None:
     fitted = fit_mix_weights(lists, tuple(planted))
     for name, weight in planted.items():
         assert fitted[name] == pytest.approx(weight, abs=0.15)
+
+
+def test_no_histories_give_no_lists_and_the_default_weights() -> None:
+    lists = build_lists([], np.zeros(0, np.int64), no_logits, scorer(), 6)
+    assert len(lists) == 0
+    assert lists.features.shape[1:] == (6, len(FEATURES))
+    assert fit_mix_weights(lists, ("state", "popularity")) == {"state": 1.0, "popularity": 0.0}

@@ -193,7 +193,10 @@ def train_deliberator(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     state = load_progress(folder / "progress.safetensors", model, optimizer)
-    state = state or {"epoch": 0, "best": -1.0, "history": []}
+    if state is None:
+        untrained = list_metrics(model, validation, texts, settings.rounds)
+        state = {"epoch": 0, "best": untrained["objective"], "history": []}
+        save_weights(folder / "best.safetensors", model)
     per_epoch = -(-len(lists) // settings.batch_size)
     task = progress.add_task("deliberate", total=settings.epochs * per_epoch)
     weights = [0.3] * (settings.rounds - 1) + [1.0]

@@ -166,6 +166,8 @@ def _preference(
     config: Stage2Config,
 ) -> Tensor:
     """DPO over (trace, target) against the direct model's own answer, where thinking helped."""
+    if not config.dpo:
+        return forced.answer.new_zeros(())
     few = slice(0, PREFERENCES)
     owner, newest = batch.owner[few], batch.newest[few]
     read, item = read[few], item[few]

@@ -164,6 +164,17 @@ def test_an_untrained_deliberator_keeps_the_mix() -> None:
     assert metrics["ndcg@10 round 0"] == metrics["ndcg@10 round 1"] == metrics["ndcg@10 round 2"]
 
 
+def test_training_that_never_helps_leaves_the_mix_as_it_is(tmp_path: Path) -> None:
+    settings = config(learning_rate=1e-9)
+    model = new(settings)
+    history = train(model, tmp_path, settings)
+    assert len(history) == 3
+    assert (
+        history[-1]["metrics"]["objective"]
+        == list_metrics(model, planted(1, 40), TEXTS, 0)["objective"]
+    )
+
+
 def test_a_target_outside_its_list_counts_as_missed() -> None:
     lists = planted(1)
     lists.label[:] = -1

@@ -117,6 +117,11 @@ def test_an_unmoved_model_has_no_preference_yet() -> None:
     assert value == pytest.approx(np.log(2), abs=1e-5)
 
 
+def test_without_its_weight_the_direct_model_is_never_asked() -> None:
+    parts = losses(tiny.network(), None, dpo=0.0)  # type: ignore[arg-type]
+    assert parts["dpo"].item() == 0
+
+
 def test_quantization_leaves_the_target_alone() -> None:
     """t is stopped: only states, the residual head and the codebook answer to loss (b)."""
     model = tiny.network()

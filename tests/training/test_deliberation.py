@@ -1,0 +1,104 @@
+"""Rounds of thought: what a round may look at, and what its scores mean."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from training.deliberation import Deliberator
+
+FEATURES, TEXT = 5, 6
+
+
+@pytest.fixture
+def network() -> Deliberator:
+    torch.manual_seed(2)
+    network = Deliberator(
+        torch.zeros(FEATURES), torch.ones(FEATURES), TEXT, d_model=16, heads=2, thoughts=3
+    )
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+    return network.eval()
+
+
+def inputs(candidates: int = 7, history: int = 4) -> dict[str, Tensor]:
+    draw = torch.Generator().manual_seed(1)
+    return {
+        "features": torch.randn(2, candidates, FEATURES, generator=draw),
+        "candidates": torch.randn(2, candidates, TEXT, generator=draw),
+        "history_texts": torch.randn(2, history, TEXT, generator=draw),
+        "mask": torch.ones(2, history, dtype=torch.bool),
+        "base": -torch.rand(2, candidates, generator=draw),
+    }
+
+
+@torch.no_grad()
+def rounds(network: Deliberator, given: dict[str, Tensor], count: int) -> list[Tensor]:
+    scores = given["base"]
+    notes, thoughts = network.start(given["candidates"])
+    outcome = []
+    for number in range(1, count + 1):
+        scores, notes, thoughts = network(
+            **given, scores=scores, notes=notes, thoughts=thoughts,
+            number=torch.tensor([float(number)]),
+        )  # fmt: skip
+        outcome.append(scores)
+    return outcome
+
+
+def test_the_order_of_candidates_does_not_matter(network: Deliberator) -> None:
+    given = inputs()
+    order = torch.randperm(7)
+    shuffled = given | {name: given[name][:, order] for name in ("features", "candidates", "base")}
+    for scores, other in zip(rounds(network, given, 3), rounds(network, shuffled, 3), strict=True):
+        torch.testing.assert_close(other, scores[:, order])
+
+
+def test_left_padding_and_old_items_change_nothing(network: Deliberator) -> None:
+    given = inputs(history=Deliberator.recent)
+    longer = given | {
+        "history_texts": torch.cat([torch.randn(2, 5, TEXT), given["history_texts"]], 1),
+        "mask": torch.cat([torch.tensor([[True] * 5, [False] * 5]), given["mask"]], 1),
+    }
+    torch.testing.assert_close(rounds(network, longer, 2)[-1], rounds(network, given, 2)[-1])
+
+
+def test_history_and_rivals_matter(network: Deliberator) -> None:
+    given = inputs()
+    for name in ("history_texts", "candidates", "features"):
+        changed = given[name].clone()
+        changed[:, 0] += 1.0
+        before, after = (rounds(network, part, 2)[-1] for part in (given, given | {name: changed}))
+        assert (before - after)[:, 1:].abs().max() > 1e-4, name
+
+
+def test_a_score_is_the_trusted_mix_and_the_mean_of_all_judgements(network: Deliberator) -> None:
+    """Each round moves the mean by what it judges itself, so late rounds refine."""
+    given = inputs()
+    trusted = (network.trust * given["base"]).detach()
+    means = [scores - trusted for scores in rounds(network, given, 3)]
+    judgements = [means[0], 2 * means[1] - means[0], 3 * means[2] - 2 * means[1]]
+    # the same notes and thoughts judged as a first round give the judgement itself
+    notes, thoughts = network.start(given["candidates"])
+    scores = given["base"]
+    with torch.no_grad():
+        for number, judgement in enumerate(judgements, 1):
+            alone, _, _ = network(
+                **given, scores=scores, notes=notes, thoughts=thoughts, number=torch.ones(1)
+            )
+            torch.testing.assert_close(alone - trusted, judgement, atol=1e-4, rtol=1e-4)
+            scores, notes, thoughts = network(
+                **given, scores=scores, notes=notes, thoughts=thoughts,
+                number=torch.tensor([float(number)]),
+            )  # fmt: skip
+
+
+def test_an_untrained_round_is_the_mix() -> None:
+    network = Deliberator(
+        torch.zeros(FEATURES), torch.ones(FEATURES), TEXT, d_model=16, heads=2, thoughts=3
+    ).eval()
+    given = inputs()
+    for scores in rounds(network, given, 3):
+        torch.testing.assert_close(scores, given["base"])

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from model_export.contract.history import PADDING
+from training.evaluate import Board
+
+SCORES = np.float32([[5, 4, 3, 2, 1] + [0] * 15, [5, 4, 3, 2, 1] + [0] * 15])
+
+
+def test_a_board_sums_up_both_protocols() -> None:
+    board = Board(np.arange(20))
+    histories = np.array([[PADDING, PADDING], [0, 1]])
+    board.add(SCORES[:1], np.array([2]), histories[:1])
+    board.add(SCORES[1:], np.array([2]), histories[1:])
+    figures = board.figures()
+    assert board.ranks.tolist() == [3, 1]
+    assert figures["ndcg@10"] == pytest.approx((1 / math.log2(4) + 1) / 2)
+    assert figures["ndcg@10 seen kept"] == pytest.approx(1 / math.log2(4))
+    assert figures["recall@5"] == figures["recall@5 seen kept"] == 1
+
+
+def test_what_is_shown_leaves_out_what_was_seen() -> None:
+    rows = np.arange(20)
+    board = Board(rows)
+    scores = -rows[None].astype(np.float32)  # best first: 0, 1, 2, …
+    board.add(scores, np.array([15]), np.array([[0, 1, 2]]))
+    figures = board.figures()
+    assert figures["coverage"] == pytest.approx(10 / 20)  # 3 … 12
+    assert figures["popularity"] == pytest.approx(np.mean(range(3, 13)))
