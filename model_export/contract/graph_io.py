@@ -82,11 +82,16 @@ def trie_inputs(levels: int) -> tuple[str, ...]:
 
 
 DYNAMIC_AXES = {
-    **{name: {0: "B", 1: "H"} for name in ("history", "mask", "encoded", "history_texts", "attention")},
+    **{
+        name: {0: "B", 1: "H"}
+        for name in ("history", "mask", "encoded", "history_texts", "attention")
+    },
     **{name: {0: "B", 2: "H"} for name in ("cross_keys", "cross_values")},
     **{name: {0: "B", 2: "P"} for name in ("past_keys_in", "past_values_in")},
     **{name: {0: "B", 2: "P_next"} for name in ("past_keys", "past_values")},
-    **{name: {0: "B", 1: "C"} for name in ("features", "candidates", "base", "scores_in", "scores")},
+    **{
+        name: {0: "B", 1: "C"} for name in ("features", "candidates", "base", "scores_in", "scores")
+    },
     **{name: {0: "B", 1: "C"} for name in ("notes_in", "notes")},
     **{name: {0: "B"} for name in ("state", "token", "token_logits", "thought", "past_thought")},
     **{name: {0: "B"} for name in ("leaves", "log_likelihood", "thoughts_in", "thoughts")},
