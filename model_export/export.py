@@ -83,7 +83,7 @@ def write_graphs(
     (bundle / "graphs").mkdir()
     levels = model.vocabulary.levels
     axes = DYNAMIC_AXES | trie_axes(levels)
-    inputs = example_inputs(model, deliberator, tables)
+    inputs = example_inputs(deliberator, tables)
     for name, (graph, taken, given) in graphs_of(model, deliberator, beams).items():
         example = tuple(inputs[key] for key in taken)
         with torch.no_grad():
@@ -94,9 +94,7 @@ def write_graphs(
         _export(graph, example, bundle / "graphs" / f"{name}.onnx", taken, given, axes)
 
 
-def example_inputs(
-    model: StreamRec, deliberator: Deliberator, tables: LoopTables
-) -> dict[str, Tensor]:
+def example_inputs(deliberator: Deliberator, tables: LoopTables) -> dict[str, Tensor]:
     """Inputs of a batch of two short histories, to trace the graphs with."""
     rows = torch.tensor([[-1, 0, 1], [1, 0, 1]])
     count, width = 3, deliberator.thoughts.shape[1]

@@ -21,7 +21,10 @@ MIN_LENGTH = 3
 
 
 def code_labels(
-    catalog: Catalog, codes: NDArray[np.int64], sizes: tuple[int, ...], popularity: NDArray[np.int64]
+    catalog: Catalog,
+    codes: NDArray[np.int64],
+    sizes: tuple[int, ...],
+    popularity: NDArray[np.int64],
 ) -> list[list[str]]:
     """One label for each code of each level.
 
@@ -43,9 +46,7 @@ def code_labels(
 
 def _words(item: Item) -> set[str]:
     text = " ".join([item.title or "", *item.categories, item.brand or ""])
-    return {
-        word for word in text_terms(text) if len(word) >= MIN_LENGTH and not word.isdigit()
-    }
+    return {word for word in text_terms(text) if len(word) >= MIN_LENGTH and not word.isdigit()}
 
 
 def _label(

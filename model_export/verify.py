@@ -99,7 +99,7 @@ def _compare(
             )
         worst = max(worst, gap)
     mine_rows, mine_scores = ours.search(mine)
-    other_rows, other_scores = theirs.search(other)
+    _, other_scores = theirs.search(other)
     alive = mine_rows >= 0
     if not np.allclose(mine_scores[alive], other_scores[alive], atol=TOLERANCE):
         raise BundleError(

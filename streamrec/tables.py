@@ -38,13 +38,13 @@ def figures_table(figures: Mapping[str, Figures], title: str) -> Table:
 def stages_table(summary: Summary) -> Table:
     """NDCG@10 on validation after each stage and reasoning step, and the time of each stage."""
     table = Table(
-        title="Validation NDCG@10, seen items left out",
+        title="Validation NDCG@10 by reasoning steps, seen items left out",
         caption="network: ranked by its state alone; answer: with all that a request gets",
     )
     for name in ("after", "time", "ranked by"):
         table.add_column(name, no_wrap=True)
     for steps in next(iter(summary.values())).answer:
-        table.add_column(steps, justify="right")
+        table.add_column(steps.split()[0], justify="right", no_wrap=True)
     for name, stage in summary.items():
         network = [f"{row['ndcg@10']:.4f}" for row in stage.network.values()]
         answer = [f"{row['ndcg@10']:.4f}" for row in stage.answer.values()]

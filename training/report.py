@@ -83,7 +83,8 @@ def _stage_section(run: Run, step: Any) -> str:
 
 
 def _transposed(records: Sequence[Mapping[str, float]]) -> Curves:
-    return {name: [record[name] for record in records] for name in records[0]}
+    names = [name for name in records[0] if name != "objective"]  # one of the others
+    return {name: [record[name] for record in records] for name in names}
 
 
 def _plots(panels: Mapping[str, tuple[Sequence[float], Curves]]) -> str:

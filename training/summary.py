@@ -99,7 +99,9 @@ def summarise(run: Run, progress: Progress) -> Summary:
         summary[step] = StageSummary(
             record["fingerprint"],
             record["seconds"],
-            evaluate_after(run, step, "valid", progress, network_only=True),
+            evaluate_after(run, step, "valid", progress, network_only=True)
+            if step in NETWORK_STEPS
+            else summary["stage2_finetune"].network,
             evaluate_after(run, step, "valid", progress),
         )
     write_json(file, {step: asdict(stage) for step, stage in summary.items()})
