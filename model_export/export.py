@@ -110,7 +110,7 @@ def example_inputs(deliberator: Deliberator, tables: LoopTables) -> dict[str, Te
         "history_texts": texts[rows.clamp(min=0)],
         "base": torch.zeros(2, count),
         "round": torch.ones(1),
-        "scores_in": torch.zeros(2, count),
+        "judged_in": torch.zeros(2, count),
         "notes_in": torch.zeros(2, count, width),
         "thoughts_in": torch.zeros(2, len(deliberator.thoughts), width),
         **trie,

@@ -81,23 +81,28 @@ class Deliberator(nn.Module):
         history_texts: Tensor,
         mask: Tensor,
         base: Tensor,
-        scores: Tensor,
+        judged: Tensor,
         notes: Tensor,
         thoughts: Tensor,
         number: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """One round; shapes as in contract/graph_io.py (deliberate).
 
+        Args:
+            judged: (B, C) mean judgement of the rounds before; zeros at first.
+            number: (1,) which round this is, from 1.
+
         Returns:
-            Revised scores (B, C), notes (B, C, d) and thoughts (B, Z, d).
+            Scores (B, C), mean judgement (B, C), notes (B, C, d) and thoughts (B, Z, d).
         """
+        trusted = self.trust * base
         history, history_mask = self._history(history_texts, mask)
         standard = (features - self.mean) / self.std
         among = features / (features.abs().amax(1, keepdim=True) + 1e-3)
         known = self.dropout(
             self.evidence(torch.cat([standard, among], -1)) + self.text(candidates)
         )
-        belief = scores.softmax(-1)
+        belief = (trusted + judged).softmax(-1)
         believed = torch.stack([belief.clamp(min=1e-6).log() * 0.2, belief], -1)
         seen = self.norm_candidate(known + notes + self.belief(believed))
 
@@ -116,10 +121,8 @@ class Deliberator(nn.Module):
         note = known + notes + self.dropout(told)
         note = note + self.dropout(self.revise_note(self.norm_note(note)))
         judgement = self.score(self.norm_score(note))[..., 0]
-        trusted = self.trust * base
-        earlier = torch.where(number > 1, scores - trusted, torch.zeros_like(scores))
-        revised_scores = trusted + earlier + (judgement - earlier) / number
-        return revised_scores, note - known, thought - self.thoughts
+        judged = judged + (judgement - judged) / number
+        return trusted + judged, judged, note - known, thought - self.thoughts
 
     def _history(self, texts: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         age = torch.arange(mask.shape[1], device=mask.device).flip(0)

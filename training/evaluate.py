@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_export.contract.history import encode_history
-from model_export.contract.reasoning import EVIDENCE_HISTORY, ReasoningLoop, beam_evidence
+from model_export.contract.reasoning import ReasoningLoop, beam_evidence
 from model_export.contract.scoring import Array
 from training.data.sequences import Holdout
 from training.metrics import ranking_metrics, target_ranks
@@ -30,6 +30,7 @@ def evaluate_loop(
     steps: Sequence[int],
     *,
     parts: bool = False,
+    seen_kept: bool = True,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Figures]:
     """Metrics after each number of steps, under names like "4 steps".
@@ -37,16 +38,24 @@ def evaluate_loop(
     Args:
         popularity: (N,) training interactions, for the mean popularity of what is recommended.
         steps: numbers of reasoning steps to report, ascending.
-        parts: also the ranking by the state alone and by the beam search alone.
+        parts: also the ranking by the states alone and by the beam search alone.
+        seen_kept: reason once more with the items of the history allowed, for the figures "seen kept".
         advance: is called with the number of users that were just evaluated.
     """
     boards: dict[str, Board] = {}
     for begin in range(0, len(holdout.targets), BATCH):
         part = slice(begin, begin + BATCH)
         histories, targets = holdout.histories[part], holdout.targets[part]
-        for name, scores in _rankings(loop, histories, len(popularity), steps, parts):
+        rows = encode_history(histories, max(map(len, histories)))
+        everything = np.ones((len(histories), len(popularity)), dtype=bool)
+        unseen = everything.copy()
+        for line, history in zip(unseen, histories, strict=True):
+            line[history] = False
+        rankings = _rankings(loop, histories, unseen, steps, parts)
+        kept = _rankings(loop, histories, everything, steps, parts) if seen_kept else None
+        for name, scores in rankings:
             board = boards.setdefault(name, Board(popularity))
-            board.add(scores, targets, encode_history(histories, EVIDENCE_HISTORY * 50))
+            board.add(scores, targets, rows, next(kept)[1] if kept else None)
         advance(len(targets))
     return {name: board.figures() for name, board in boards.items()}
 
@@ -54,19 +63,18 @@ def evaluate_loop(
 def _rankings(
     loop: ReasoningLoop,
     histories: Sequence[NDArray[np.int64]],
-    n_items: int,
+    allowed: NDArray[np.bool_],
     steps: Sequence[int],
     parts: bool,
 ) -> Iterator[tuple[str, Array]]:
-    everything = np.ones((len(histories), n_items), dtype=bool)
-    for step in islice(loop.run(histories, everything), max(steps) + 1):
+    for step in islice(loop.run(histories, allowed), max(steps) + 1):
         if step.index not in steps:
             continue
         name = f"{step.index} step" + "s" * (step.index != 1)
         yield name, loop.final_scores(step)
         if parts:
-            yield f"{name}, state only", step.state @ loop.tables.item_vectors.T
-            yield f"{name}, beam only", beam_evidence(*loop.search(step), n_items)
+            yield f"{name}, state only", step.mean_state @ loop.tables.item_vectors.T
+            yield f"{name}, beam only", beam_evidence(*loop.search(step), allowed.shape[1])
 
 
 class Board:
@@ -78,9 +86,20 @@ class Board:
         self._ranks_unseen: list[NDArray[np.int64]] = []
         self._shown = np.zeros(len(popularity), dtype=np.int64)
 
-    def add(self, scores: Array, targets: NDArray[np.int64], histories: NDArray[np.int64]) -> None:
-        """Rankings (B, N) for targets (B,) after right-aligned histories (B, H)."""
-        self._ranks.append(target_ranks(scores, targets))
+    def add(
+        self,
+        scores: Array,
+        targets: NDArray[np.int64],
+        histories: NDArray[np.int64],
+        kept: Array | None = None,
+    ) -> None:
+        """Rankings (B, N) for targets (B,) after right-aligned histories (B, H).
+
+        Args:
+            kept: the rankings where items of the history may be recommended again; `scores` too if
+                not given.
+        """
+        self._ranks.append(target_ranks(scores if kept is None else kept, targets))
         self._ranks_unseen.append(target_ranks(scores, targets, histories))
         unseen = np.concatenate([scores, np.zeros((len(scores), 1), scores.dtype)], 1)
         np.put_along_axis(unseen, histories, -np.inf, 1)

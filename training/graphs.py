@@ -128,9 +128,9 @@ class Deliberate(nn.Module):
         super().__init__()
         self.deliberator = deliberator
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        scores, notes, thoughts = self.deliberator(*inputs)
-        return scores, notes, thoughts
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        scores, judged, notes, thoughts = self.deliberator(*inputs)
+        return scores, judged, notes, thoughts
 
 
 def graphs_of(

@@ -220,7 +220,7 @@ def _validator(
         silent = Scorer(run.items.tables, run.items.popularity, {"state": 1.0})
         figures = evaluate_loop(
             run.loop(model, silent, None), held_out, run.items.popularity,
-            sorted({0, steps}), parts=beam,
+            sorted({0, steps}), parts=beam, seen_kept=False,
         )  # fmt: skip
         ndcg = {name: values["ndcg@10"] for name, values in figures.items()}
         return {**ndcg, "objective": list(ndcg.values())[-1]}

@@ -60,13 +60,14 @@ DELIBERATE_INPUTS = (
     "history_texts",  # (B, H, D) text vectors of the history's items, right-aligned
     "mask",  # (B, H)
     "base",  # (B, C) mix of each candidate at this step, relative to the best
-    "scores_in",  # (B, C) scores of the round before; `base` at first
+    "judged_in",  # (B, C) mean judgement of the rounds before; zeros at first
     "notes_in",  # (B, C, d) what earlier rounds made of each candidate; zeros at first
     "thoughts_in",  # (B, Z, d) thought vectors of the round before; zeros at first
     "round",  # (1,) float, 1 for the first round
 )
 DELIBERATE_OUTPUTS = (
     "scores",  # (B, C)
+    "judged",  # (B, C)
     "notes",  # (B, C, d)
     "thoughts",  # (B, Z, d)
 )
@@ -90,7 +91,8 @@ DYNAMIC_AXES = {
     **{name: {0: "B", 2: "P"} for name in ("past_keys_in", "past_values_in")},
     **{name: {0: "B", 2: "P_next"} for name in ("past_keys", "past_values")},
     **{
-        name: {0: "B", 1: "C"} for name in ("features", "candidates", "base", "scores_in", "scores")
+        name: {0: "B", 1: "C"}
+        for name in ("features", "candidates", "base", "judged_in", "judged", "scores")
     },
     **{name: {0: "B", 1: "C"} for name in ("notes_in", "notes")},
     **{name: {0: "B"} for name in ("state", "token", "token_logits", "thought", "past_thought")},

@@ -55,6 +55,7 @@ class ReasonedStep:
         index: reasoning tokens written so far.
         scores: (B, N) a complete ranking; EXCLUDED where an item is not allowed.
         state: (B, d) s_i.
+        mean_state: (B, d) mean of s_0 … s_i, which the ranking looks at.
         written: (B,) the token written in this step; None at step 0.
         token_logits: (B, T) the distribution of the token that the next step writes.
         attention: (B, H) share of each history position, right-aligned.
@@ -64,6 +65,7 @@ class ReasonedStep:
     index: int
     scores: Array
     state: Array
+    mean_state: Array
     written: NDArray[np.int64] | None
     token_logits: Array
     attention: Array
@@ -160,7 +162,7 @@ class ReasoningLoop:
             "cross_keys": step["cross_keys"],
             "cross_values": step["cross_values"],
         }
-        yield _reasoned(0, mix, None, step, fixed)
+        yield _reasoned(0, mix, mean_state, None, step, fixed)
 
         weigh = None
         if self.deliberation:
@@ -174,7 +176,7 @@ class ReasoningLoop:
             scores = self._mix(self._item_logits(mean_state), plain, allowed)
             if weigh:
                 scores = np.where(allowed, weigh.round(scores), EXCLUDED).astype(np.float32)
-            yield _reasoned(index, scores, token, step, fixed)
+            yield _reasoned(index, scores, mean_state, token, step, fixed)
 
     def search(self, step: ReasonedStep) -> tuple[NDArray[np.int64], Array]:
         """Beam search over semantic IDs from where a step stands.
@@ -226,6 +228,7 @@ class _Deliberation:
             "history_texts": history_texts,
             "mask": mask,
             "round": np.zeros(1, np.float32),
+            "judged_in": np.zeros((batch, count), np.float32),
             "notes_in": np.zeros((batch, count, width), np.float32),
             "thoughts_in": np.zeros((batch, loop.deliberation.thoughts, width), np.float32),
         }
@@ -235,10 +238,9 @@ class _Deliberation:
         base = np.maximum(np.take_along_axis(relative(mix), self.candidates, 1), FLOOR)
         self.tensors["base"] = base
         self.tensors["round"] = self.tensors["round"] + 1
-        self.tensors.setdefault("scores_in", base)
         weighed = self.runner.run("deliberate", self.tensors)
         self.tensors |= {
-            "scores_in": weighed["scores"],
+            "judged_in": weighed["judged"],
             "notes_in": weighed["notes"],
             "thoughts_in": weighed["thoughts"],
         }
@@ -263,6 +265,7 @@ def _continuation(step: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 def _reasoned(
     index: int,
     scores: Array,
+    mean_state: Array,
     written: NDArray[np.int64] | None,
     step: Mapping[str, NDArray[Any]],
     fixed: Mapping[str, NDArray[Any]],
@@ -271,6 +274,7 @@ def _reasoned(
         index,
         scores,
         step["state"],
+        mean_state,
         written,
         step["token_logits"],
         step["attention"],

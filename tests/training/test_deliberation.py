@@ -36,12 +36,12 @@ def inputs(candidates: int = 7, history: int = 4) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def rounds(network: Deliberator, given: dict[str, Tensor], count: int) -> list[Tensor]:
-    scores = given["base"]
+    judged = torch.zeros_like(given["base"])
     notes, thoughts = network.start(given["candidates"])
     outcome = []
     for number in range(1, count + 1):
-        scores, notes, thoughts = network(
-            **given, scores=scores, notes=notes, thoughts=thoughts,
+        scores, judged, notes, thoughts = network(
+            **given, judged=judged, notes=notes, thoughts=thoughts,
             number=torch.tensor([float(number)]),
         )  # fmt: skip
         outcome.append(scores)
@@ -78,21 +78,16 @@ def test_a_score_is_the_trusted_mix_and_the_mean_of_all_judgements(network: Deli
     """Each round moves the mean by what it judges itself, so late rounds refine."""
     given = inputs()
     trusted = (network.trust * given["base"]).detach()
-    means = [scores - trusted for scores in rounds(network, given, 3)]
-    judgements = [means[0], 2 * means[1] - means[0], 3 * means[2] - 2 * means[1]]
-    # the same notes and thoughts judged as a first round give the judgement itself
+    judged = torch.zeros_like(trusted)
     notes, thoughts = network.start(given["candidates"])
-    scores = given["base"]
     with torch.no_grad():
-        for number, judgement in enumerate(judgements, 1):
-            alone, _, _ = network(
-                **given, scores=scores, notes=notes, thoughts=thoughts, number=torch.ones(1)
-            )
-            torch.testing.assert_close(alone - trusted, judgement, atol=1e-4, rtol=1e-4)
-            scores, notes, thoughts = network(
-                **given, scores=scores, notes=notes, thoughts=thoughts,
-                number=torch.tensor([float(number)]),
-            )  # fmt: skip
+        for number in (1.0, 2.0, 3.0):
+            state = {"judged": judged, "notes": notes, "thoughts": thoughts}
+            _, judgement, _, _ = network(**given, **state, number=torch.ones(1))
+            scores, mean, notes, thoughts = network(**given, **state, number=torch.tensor([number]))
+            torch.testing.assert_close(mean, judged + (judgement - judged) / number)
+            torch.testing.assert_close(scores, trusted + mean)
+            judged = mean
 
 
 def test_an_untrained_round_is_the_mix() -> None:

@@ -165,13 +165,14 @@ def deliberate(
     features = torch.from_numpy(lists.features[chosen].astype(np.float32))
     candidates = texts[torch.from_numpy(lists.candidates[chosen]).long()]
     history = torch.from_numpy(lists.history[chosen]).long()
-    base = scores = features[..., -3]
+    base = features[..., -3]
+    judged = torch.zeros_like(base)
     notes, thoughts = model.start(candidates)
     outcome = []
     for number in range(1, rounds + 1):
-        scores, notes, thoughts = model(
+        scores, judged, notes, thoughts = model(
             features, candidates, texts[history.clamp(min=0)], history >= 0,
-            base, scores, notes, thoughts, torch.tensor([float(number)]),
+            base, judged, notes, thoughts, torch.tensor([float(number)]),
         )  # fmt: skip
         outcome.append(scores)
     return outcome

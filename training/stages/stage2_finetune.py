@@ -5,7 +5,8 @@ chosen code pulled together; (c) likelihood of [o_1 … o_l] + [c_1 … c_m]; (d
 thinking's answer over the direct model's where slow thinking finds the target likelier.
 
 The labels know the target. A decoder that reads them learns to lean on them, so by default it reads the
-tokens that it would write itself and the labels are targets only (`own_tokens`).
+tokens that it would write itself and the labels are targets only (`own_tokens`). Along a path of its own the
+residuals are its own too, so the labels are chosen anew from them.
 
 Only what thinks is trained: items, codes and encoder stay as stage 1 left them, because training them on
 serves the training users more than anybody else.
@@ -38,7 +39,7 @@ from training.losses import (
     step_weights,
 )
 from training.model import Context, StreamRec
-from training.reasoning import reason
+from training.reasoning import nearest_code, reason
 from training.teacher_forcing import Forced, force
 
 PREFERENCES = 64
@@ -118,17 +119,19 @@ def stage2_losses(
     """
     encoded = model.encode(model.item_inputs()[batch.rows.clamp(min=0)], batch.mask)
     context = model.contexts_at(encoded, batch.mask, batch.owner, batch.newest)
-    read = _tokens_to_read(model, context, label, config.own_tokens, rng)
+    reads_own = torch.from_numpy(rng.random(len(label)) < config.own_tokens)
+    read = _tokens_to_read(model, context, label, reads_own)
     reasons = torch.from_numpy(rng.random(len(label)) < config.prefix_share)
     item = model.items.tokens[batch.target]
     forced = force(model, context, read, item, reasons)
     states = forced.states(model)
     targets = model.item_targets()
+    residual = model.residual(targets[batch.target].detach()[:, None], states[:, :-1])
+    label = torch.where(reads_own[:, None], nearest_code(model, residual.detach()), label)
 
     negatives = draw_negatives(len(targets), config.negatives, rng)
     steps = state_loss(model, states, targets, batch.target, config.smoothing, negatives)
     weights = step_weights(states.shape[1])
-    residual = model.residual(targets[batch.target].detach()[:, None], states[:, :-1])
     quantized = quantization_loss(residual, model.codebook(label), config.commitment)
     written = -reasoning_log_likelihood(model, forced.reasoning, label).sum(1) * reasons
     answer = -code_log_likelihood(model, forced.answer, item)
@@ -144,12 +147,9 @@ def stage2_losses(
     }
 
 
-def _tokens_to_read(
-    model: StreamRec, context: Context, label: Tensor, own_share: float, rng: np.random.Generator
-) -> Tensor:
+def _tokens_to_read(model: StreamRec, context: Context, label: Tensor, reads_own: Tensor) -> Tensor:
     with torch.no_grad():
         _, own = reason(model, context, label.shape[1])
-    reads_own = torch.from_numpy(rng.random(len(label)) < own_share)
     return torch.where(reads_own[:, None], own, label)
 
 
