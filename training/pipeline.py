@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from rich.progress import Progress
 
+from model_export.contract.errors import DataError
 from model_export.contract.files import sha256, write_json
 from model_export.contract.scoring import Scorer
 from training.args import RunConfig
 from training.checkpoint import load_weights, save_weights
-from training.data.prepare import prepare
+from training.data.prepare import Dataset, prepare
 from training.data.sequences import Holdout
 from training.evaluate import evaluate_loop
 from training.items.catalog_items import fit_catalog_items
@@ -58,40 +59,53 @@ def train(
         RunError: the run directory cannot be used.
     """
     run = Run(RunFolder(path, tell), config, seed)
-    path.mkdir(parents=True, exist_ok=True)
-    write_json(
-        path / "run.json",
-        {
-            "seed": seed,
-            "interactions": str(interactions),
-            "items": items and str(items),
-            "config": config.model_dump(mode="json"),
-        },
-    )
     for step in STEPS[: STEPS.index(last) + 1]:
         _STEPS[step](run, interactions, items, progress)
     return run
 
 
 def _prepare(run: Run, interactions: Path, items: Path | None, _: Progress) -> None:
-    data = run.config.data
-
-    def work(folder: Path) -> dict[str, Any]:
-        dataset = prepare(
-            interactions, items,
-            min_rating=data.min_rating, event_types=data.event_types,
-            min_interactions=data.min_interactions,
-        )  # fmt: skip
-        run.folder.tell(dataset.report.summary())
-        dataset.sequences.save(folder)
-        dataset.catalog.write(folder / "catalog.jsonl")
-        return asdict(dataset.report)
-
+    """Read the input before anything is written: a wrong file leaves a run as it was."""
     inputs = {
         "interactions": input_fingerprint(interactions),
         "items": items and input_fingerprint(items),
     }
-    run.folder.do("prepare", [data.model_dump(), inputs], [], work)
+    settings = [run.config.data.model_dump(), inputs]
+    held = run.folder.holds("prepare", settings, [])
+    dataset = None if held else _read(run, interactions, items)
+
+    def work(folder: Path) -> dict[str, Any]:
+        assert dataset
+        dataset.sequences.save(folder)
+        dataset.catalog.write(folder / "catalog.jsonl")
+        return asdict(dataset.report)
+
+    write_json(
+        run.folder.path / "run.json",
+        {
+            "seed": run.seed,
+            "interactions": str(interactions),
+            "items": items and str(items),
+            "config": run.config.model_dump(mode="json"),
+        },
+    )
+    run.folder.do("prepare", settings, [], work)
+
+
+def _read(run: Run, interactions: Path, items: Path | None) -> Dataset:
+    data = run.config.data
+    dataset = prepare(
+        interactions, items,
+        min_rating=data.min_rating, event_types=data.event_types,
+        min_interactions=data.min_interactions,
+    )  # fmt: skip
+    run.folder.tell(dataset.report.summary())
+    if dataset.sequences.training().lengths.max() < 2:
+        raise DataError(
+            f"{interactions}: nothing to learn from: once two items of every user are held out to "
+            "measure accuracy, no user has two items left; bring longer histories"
+        )
+    return dataset
 
 
 def input_fingerprint(path: Path) -> str | None:

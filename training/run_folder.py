@@ -76,6 +76,19 @@ class RunFolder:
         """Whether a step has been finished here, with any settings."""
         return (self.folder(step) / "step.json").is_file()
 
+    def holds(self, step: StepName, settings: Any, needs: Sequence[StepName]) -> bool:
+        """Whether `do` would skip the step.
+
+        Raises:
+            RunError: a step that it needs has not been finished here.
+        """
+        fingerprint = self._fingerprint(settings, needs)
+        return self.finished(step) and self.record(step)["fingerprint"] == fingerprint
+
+    def _fingerprint(self, settings: Any, needs: Sequence[StepName]) -> str:
+        made_from = [CODE_VERSION, settings, [self.record(name)["fingerprint"] for name in needs]]
+        return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
     def _forget_from(self, step: StepName) -> None:
         """Throw away a step's folder, and the records of later steps, which were made from it."""
         shutil.rmtree(self.folder(step), ignore_errors=True)
@@ -95,12 +108,10 @@ class RunFolder:
             settings: JSON-like; all that shapes the step besides the steps that it needs.
             work: gets the step's folder and returns its metrics.
         """
-        made_from = [CODE_VERSION, settings, [self.record(name)["fingerprint"] for name in needs]]
-        fingerprint = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
-        folder = self.folder(step)
-        if self.finished(step) and self.record(step)["fingerprint"] == fingerprint:
+        if self.holds(step, settings, needs):
             self.tell(f"{step}: unchanged, skipped")
             return
+        folder, fingerprint = self.folder(step), self._fingerprint(settings, needs)
         begun = folder / "begun.json"
         if begun.is_file() and json.loads(begun.read_text())["fingerprint"] == fingerprint:
             self.tell(f"{step}: resumed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import shutil
 import signal
@@ -104,16 +105,28 @@ def test_behaviour_alone_can_be_learnt_from(shop: Path, tmp_path: Path) -> None:
     assert set(json.loads((tmp_path / "run" / "summary.json").read_text())) == {"stage1"}
 
 
-def test_wrong_input_is_one_sentence_and_leaves_no_step(tmp_path: Path) -> None:
-    broken = tmp_path / "interactions.csv"
-    broken.write_text("user_id,item_id,timestamp\nu1,item-1,1\nu2,item-2,yesterday\n")
-    result = streamrec("train", "--interactions", broken, "--run", tmp_path / "run")
+def broken_interactions(folder: Path) -> Path:
+    path = folder / "interactions.csv"
+    path.write_text("user_id,item_id,timestamp\nu1,item-1,1\nu2,item-2,yesterday\n")
+    return path
+
+
+def test_wrong_input_is_one_sentence_and_nothing_is_written(tmp_path: Path) -> None:
+    broken, run = broken_interactions(tmp_path), tmp_path / "run"
+    result = streamrec("train", "--interactions", broken, "--run", run)
     assert result.exit_code == 1
-    assert "interactions.csv" in result.stderr
-    assert "row 3" in result.stderr
-    assert "timestamp" in result.stderr
-    assert not list(tmp_path.glob("run/*/step.json"))
-    assert streamrec("evaluate", tmp_path / "run").exit_code == 1
+    for said in ("interactions.csv", "row 3", "timestamp"):
+        assert said in result.stderr
+    assert not run.exists()
+
+
+def test_wrong_input_leaves_a_trained_run_as_it_was(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    for path in (broken_interactions(tmp_path), tmp_path / "mistyped.csv"):
+        assert streamrec("train", "--interactions", path, "--run", run).exit_code == 1
+    assert filecmp.cmp(trained / "run.json", run / "run.json", shallow=False)
+    assert streamrec("evaluate", run, "--json").exit_code == 0
 
 
 def test_wrong_settings_are_all_named(shop: Path, tmp_path: Path) -> None:
