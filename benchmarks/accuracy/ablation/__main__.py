@@ -1,0 +1,79 @@
+"""`python -m benchmarks.accuracy.ablation DATASET --out DIR`: retrain with one thing changed at a time.
+
+Takes hours and may be stopped at any time: the same command goes on where it was. Every variant has a run
+directory in `--out`; the table is written anew after each.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from benchmarks.accuracy.__main__ import items_of
+from benchmarks.accuracy.ablation.table import ablation_report
+from benchmarks.accuracy.ablation.trial import Trial, judged, mixes_without, start_from
+from benchmarks.accuracy.ablation.variants import Variant, variants
+from model_export.contract.files import atomic_path
+from streamrec.console import OUT, progress_bars, remark
+from training.args import RunConfig, load_config
+from training.pipeline import train
+from training.run import Run
+
+
+def main(
+    dataset: Annotated[Path, typer.Argument(help="Folder with interactions.csv and items.csv.")],
+    out: Annotated[Path, typer.Option(help="Folder for the runs and the table.")],
+    config: Annotated[Path | None, typer.Option(help="TOML settings of the base.")] = None,
+    min_interactions: Annotated[
+        int, typer.Option(min=0, help="Drop users and items with fewer, repeatedly.")
+    ] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of all runs.")] = 0,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="Only variants whose name begins so; repeatable.", show_default="all"),
+    ] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="Name the variants and stop.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+) -> None:
+    """Train the base and every variant; write ablation.md with validation figures."""
+    settings = load_config(config)
+    settings = settings.model_copy(
+        update={"data": settings.data.model_copy(update={"min_interactions": min_interactions})}
+    )
+    chosen = [v for v in variants(settings) if v.name.startswith(tuple(variant or [""]))]
+    if list_only:
+        OUT.print("\n".join(v.name for v in chosen), markup=False, highlight=False)
+        return
+    if threads:
+        torch.set_num_threads(threads)
+    base = _train(Variant("base"), dataset, out, settings, seed)
+    base_trial, trials = judged(base, "base"), list[Trial]()
+
+    def add(trial: Trial) -> None:
+        trials.append(trial)
+        with atomic_path(out / "ablation.md") as partial:
+            partial.write_text(ablation_report(dataset.name, base_trial, trials), "utf-8")
+
+    for trial in mixes_without(base):
+        add(trial)
+    for planned in chosen:
+        start_from(base.folder.path, out / planned.name)
+        remark(f"variant: {planned.name}")
+        add(judged(_train(planned, dataset, out, settings, seed), planned.name))
+    remark(f"see {out / 'ablation.md'}")
+
+
+def _train(variant: Variant, dataset: Path, out: Path, base: RunConfig, seed: int) -> Run:
+    items = items_of(dataset) if variant.read_items else None
+    with progress_bars() as bars:
+        return train(
+            dataset / "interactions.csv", items, out / variant.name, variant.config(base), seed,
+            bars, remark,
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    typer.run(main)
