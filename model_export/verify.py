@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +63,7 @@ def verify_bundle(path: Path, run: Run, model: StreamRec, deliberator: Deliberat
         LoopTables.of(bundle),
         scorer_of(bundle),
         max_history=bundle.manifest.model.max_history,
+        max_steps=bundle.manifest.model.max_steps,
         deliberation=bundle.manifest.deliberation,
     )
     torch_loop = run.loop(model, run.scorer, deliberator)
@@ -83,10 +83,9 @@ def _compare(
     allowed = np.ones((len(histories), n_items), dtype=bool)
     for line, history in zip(allowed, histories, strict=True):
         line[history] = len(np.unique(history)) == n_items
-    steps = 1 + max(1, 2)
     worst = 0.0
     pairs = zip(ours.run(histories, allowed), theirs.run(histories, allowed), strict=True)
-    for mine, other in islice(pairs, steps):
+    for mine, other in pairs:
         a, b = ours.final_scores(mine), theirs.final_scores(other)
         top = np.argpartition(-a, min(TOP, n_items - 1), axis=1)[:, :TOP]
         reference = np.take_along_axis(a, top, 1)

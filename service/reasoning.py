@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from model_export.contract.bundle import Bundle
 from model_export.contract.reasoning import LoopTables, ReasonedStep, ReasoningLoop, scorer_of
 from service.runner import GraphRunner
-from service.trace import Answer, Query, StepTrace
+from service.trace import Answer, Query, ReplayedStep, StepTrace
 
 _RUNNERS_UP = 3
 _NEAREST = 5
@@ -43,6 +43,7 @@ class OnnxReasoner:
             self._tables,
             scorer_of(bundle),
             max_history=manifest.model.max_history,
+            max_steps=manifest.model.max_steps,
             deliberation=manifest.deliberation,
         )
 
@@ -67,6 +68,18 @@ class OnnxReasoner:
             for place in ended:
                 yield place, self._finish(thinking.pop(place), place, steps, final[place])
             if not thinking:
+                return
+
+    def replay(
+        self, histories: Sequence[Sequence[int]], allowed: NDArray[np.bool_], steps: int
+    ) -> Iterator[ReplayedStep]:
+        """Steps 0 to `steps` for several histories under one mask `allowed` (N,)."""
+        masks = np.tile(allowed, (len(histories), 1))
+        for step in self._loop.run(histories, masks):
+            ended = step.index == steps
+            scores = self._loop.final_scores(step) if ended else step.scores
+            yield ReplayedStep(scores, step.token_logits)
+            if ended:
                 return
 
     def _finish(

@@ -136,6 +136,7 @@ class Run:
             loop_tables(model, self.items, self.index),
             scorer,
             max_history=self.config.model.max_history,
+            max_steps=self.config.model.max_steps,
             deliberation=self.config.deliberation if deliberator else None,
         )
 

@@ -11,7 +11,6 @@ The graphs run behind one method, in ONNX Runtime or in torch.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -120,6 +119,7 @@ class ReasoningLoop:
         tables: item tables and trie.
         scorer: evidence and the weights of the mix.
         max_history: newest items that the network reads.
+        max_steps: steps that the network can take.
         deliberation: its shape; None leaves it out, so that every step ranks by the mix of its own
             state (the paper's form).
     """
@@ -131,16 +131,18 @@ class ReasoningLoop:
         scorer: Scorer,
         *,
         max_history: int,
+        max_steps: int,
         deliberation: DeliberationConfig | None,
     ) -> None:
         self.runner = runner
         self.tables = tables
         self.scorer = scorer
         self.max_history = max_history
+        self.max_steps = max_steps
         self.deliberation = deliberation
 
     def run(self, histories: Sequence[Rows], allowed: NDArray[np.bool_]) -> Iterator[ReasonedStep]:
-        """Steps 0, 1, 2, …; ends only when the caller stops asking.
+        """Steps 0, 1, …, max_steps; the caller may stop asking at any of them.
 
         Args:
             histories: catalogue rows, oldest first, at least one each.
@@ -169,7 +171,7 @@ class ReasoningLoop:
             candidates = self.scorer.candidates(mix, self.deliberation.candidates)
             features = self.scorer.features(candidates, logits, mix, evidence_rows)
             weigh = _Deliberation(self, candidates, features, self.tables.item_texts[known], mask)
-        for index in itertools.count(1):
+        for index in range(1, self.max_steps + 1):
             token = step["token_logits"].argmax(1)
             step = self.runner.run("think", {**fixed, **_continuation(step), "token": token})
             mean_state = mean_state + (step["state"] - mean_state) / (index + 1)
