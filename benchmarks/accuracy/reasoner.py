@@ -97,11 +97,9 @@ def _rankings(
     allowed: NDArray[np.bool_],
 ) -> Iterator[tuple[Array, float]]:
     """Scores (B, N) after 0, 1, 2, … steps, and the seconds from the question to this answer."""
-    steps = loop.run(histories, allowed)
     thinking = 0.0
-    while True:
-        began = time.perf_counter()
-        step = next(steps)
+    began = time.perf_counter()
+    for step in loop.run(histories, allowed):
         thinking += time.perf_counter() - began
         began = time.perf_counter()
         scores = (
@@ -110,3 +108,4 @@ def _rankings(
             else loop.final_scores(step)
         )
         yield scores, thinking + time.perf_counter() - began
+        began = time.perf_counter()

@@ -20,7 +20,8 @@ from model_export.contract.files import atomic_path
 from streamrec.console import OUT, progress_bars, remark
 from training.args import RunConfig, load_config
 from training.pipeline import train
-from training.run import Run
+from training.run import NETWORK_STEPS, Run
+from training.run_folder import StepName
 
 
 def main(
@@ -35,6 +36,9 @@ def main(
         list[str] | None,
         typer.Option(help="Only variants whose name begins so; repeatable.", show_default="all"),
     ] = None,
+    last: Annotated[
+        str, typer.Option(help=f"Last step to train, of {', '.join(NETWORK_STEPS)}.")
+    ] = NETWORK_STEPS[-1],
     list_only: Annotated[bool, typer.Option("--list", help="Name the variants and stop.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
 ) -> None:
@@ -44,12 +48,18 @@ def main(
         update={"data": settings.data.model_copy(update={"min_interactions": min_interactions})}
     )
     chosen = [v for v in variants(settings) if v.name.startswith(tuple(variant or [""]))]
+    if last not in NETWORK_STEPS:
+        raise typer.BadParameter(f"not one of {', '.join(NETWORK_STEPS)}", param_hint="--last")
     if list_only:
         OUT.print("\n".join(v.name for v in chosen), markup=False, highlight=False)
         return
     if threads:
         torch.set_num_threads(threads)
-    base = _train(Variant("base"), dataset, out, settings, seed)
+
+    def run_of(planned: Variant) -> Run:
+        return _train(planned, dataset, out, settings, seed, last)
+
+    base = run_of(Variant("base"))
     base_trial, trials = judged(base, "base"), list[Trial]()
 
     def add(trial: Trial) -> None:
@@ -57,21 +67,23 @@ def main(
         with atomic_path(out / "ablation.md") as partial:
             partial.write_text(ablation_report(dataset.name, base_trial, trials), "utf-8")
 
-    for trial in mixes_without(base):
+    for trial in mixes_without(base) if base.folder.finished("stage2_deliberate") else ():
         add(trial)
     for planned in chosen:
         start_from(base.folder.path, out / planned.name)
         remark(f"variant: {planned.name}")
-        add(judged(_train(planned, dataset, out, settings, seed), planned.name))
+        add(judged(run_of(planned), planned.name))
     remark(f"see {out / 'ablation.md'}")
 
 
-def _train(variant: Variant, dataset: Path, out: Path, base: RunConfig, seed: int) -> Run:
+def _train(
+    variant: Variant, dataset: Path, out: Path, base: RunConfig, seed: int, last: StepName
+) -> Run:
     items = items_of(dataset) if variant.read_items else None
     with progress_bars() as bars:
         return train(
             dataset / "interactions.csv", items, out / variant.name, variant.config(base), seed,
-            bars, remark,
+            bars, remark, last,
         )  # fmt: skip
 
 
