@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.progress import Progress
 
 from benchmarks.accuracy.__main__ import main
-from benchmarks.accuracy.ablation.trial import start_from
+from benchmarks.accuracy.ablation.table import ablation_report
+from benchmarks.accuracy.ablation.trial import judged, start_from
 from benchmarks.accuracy.ablation.variants import variants
 from benchmarks.accuracy.baselines import GRIDS, Grid
 from benchmarks.accuracy.baselines.base import Baseline, TooLargeError, decayed
@@ -20,13 +22,18 @@ from benchmarks.accuracy.baselines.popularity import Popularity
 from benchmarks.accuracy.baselines.sasrec import OPTIM, SasRec
 from benchmarks.accuracy.baselines.text import MemoryAndText, TextKnn
 from benchmarks.accuracy.choose import choose
-from benchmarks.accuracy.comparisons import paired
+from benchmarks.accuracy.comparisons import comparisons, paired
 from benchmarks.accuracy.judge import Judge, judge
+from benchmarks.accuracy.measure import measure_run
+from benchmarks.accuracy.reasoner import shipped
+from benchmarks.accuracy.tables import report
 from model_export.contract.catalog import Catalog, Item
 from training.args import RunConfig
 from training.data import sample_shop
 from training.data.prepare import Dataset, Report
 from training.data.sequences import Sequences
+from training.pipeline import train
+from training.run import Run
 
 TITLES = ("red cotton shirt", "red cotton scarf", "steel pan", "steel pot", "copper pot", "")
 CATALOG = Catalog(Item(item_id=str(row), title=title) for row, title in enumerate(TITLES))
@@ -134,23 +141,25 @@ def test_settings_are_chosen_on_validation() -> None:
 
 
 def test_judge_separates_seen_cold_and_rare() -> None:
-    judged = Judge(np.array([9, 0, 9, 3]))
+    collected = Judge(np.array([9, 0, 9, 3]))
     ranking = np.array([[4, 3, 2, 1], [1, 2, 3, 4]], np.float32)
     histories = [np.array([0]), np.array([2])]
-    judged.add(ranking, np.array([1, 3]), histories, seconds=1.0)
-    assert judged.ranks.tolist() == [1, 1]
-    figures = judged.figures()
+    collected.add(ranking, np.array([1, 3]), histories, seconds=1.0)
+    assert collected.ranks.tolist() == [1, 1]
+    figures = collected.figures()
     assert figures["ndcg@10"] == 1
     assert figures["ndcg@10 seen kept"] == pytest.approx((1 / np.log2(3) + 1) / 2)
     assert (figures["share cold"], figures["share rare"]) == (0.5, 1.0)
     assert "ndcg@10 common" not in figures
-    assert judged.ms_per_user == 500
+    assert collected.ms_per_user == 500
 
 
 def test_ties_count_against_the_scorer() -> None:
     holdout = TRAINING.holdout("test")
-    judged = judge(lambda histories: np.zeros((len(histories), 6), np.float32), holdout, np.ones(6))
-    assert judged.ranks.tolist() == [4, 4, 4]
+    collected = judge(
+        lambda histories: np.zeros((len(histories), 6), np.float32), holdout, np.ones(6)
+    )
+    assert collected.ranks.tolist() == [4, 4, 4]
 
 
 def test_pairs_cancel_what_users_share() -> None:
@@ -182,12 +191,17 @@ def test_a_variant_starts_from_the_finished_steps_of_the_base(tmp_path: Path) ->
     assert (tmp_path / "variant" / "items" / "table.npy").read_text() == "base"
 
 
-def test_from_a_folder_to_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sample_shop, "USERS", 80)
     sample_shop.write_sample_shop(tmp_path / "shop")
+    return tmp_path / "shop"
+
+
+def test_from_a_folder_to_figures(shop: Path, tmp_path: Path) -> None:
     names = [name for name in GRIDS if name not in ("EASE", "SASRec")]
     main(
-        tmp_path / "shop", tmp_path / "out",
+        shop, tmp_path / "out",
         min_interactions=0, baselines_only=True, baseline=names, threads=1,
     )  # fmt: skip
     results = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -197,3 +211,34 @@ def test_from_a_folder_to_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     page = (tmp_path / "out" / "results.md").read_text()
     assert all(f"| {name} |" in page for name in names)
     assert (tmp_path / "out" / "cost-test.png").stat().st_size > 0
+
+
+TINY = RunConfig.model_validate(
+    {
+        "items": {"text_dims": 8, "behaviour_dims": 4, "codes": 16, "levels": 3},
+        "model": {"d_model": 8, "feedforward": 8, "max_history": 5, "max_steps": 1},
+        "inference": {"beams": 3, "efforts": {"fast": 0, "balanced": 1, "deep": 1}},
+        "stage1": {"optim": {"epochs": 1}},
+    }
+)
+
+
+def test_a_run_is_judged_by_every_part_after_every_step(shop: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    run = train(
+        shop / "interactions.csv", shop / "items.csv", tmp_path / "run", TINY, 0,
+        Progress(disable=True), lambda _: None, "stage1",
+    )  # fmt: skip
+    rows = list(measure_run(run, ["test"], lambda _: None))
+    assert [(row.model.part, row.model.steps) for row in rows] == [
+        (part, steps) for part in ("state", "beam", "mix") for steps in (0, 1)
+    ]
+    assert shipped(run) == rows[-1].model
+    found = {c.question for c in comparisons(rows, shipped(run))}
+    assert {"deep against zero steps, mix", "shipped against direct generation"} <= found
+    assert "| stage1, beam, 1 step |" in report("shop", rows, comparisons(rows, shipped(run)))
+
+    judged_once = judged(run, "base")
+    again = judged(Run.open(tmp_path / "run"), "again")
+    assert again.ranks.keys() == judged_once.ranks.keys()
+    assert "| base |" in ablation_report("shop", judged_once, [again])
