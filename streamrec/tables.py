@@ -41,15 +41,15 @@ def stages_table(summary: Summary) -> Table:
         title="Validation NDCG@10 by reasoning steps, seen items left out",
         caption="network: ranked by its state alone; answer: with all that a request gets",
     )
-    for name in ("after", "time", "ranked by"):
+    for name in ("after", "by"):
         table.add_column(name, no_wrap=True)
     for steps in next(iter(summary.values())).answer:
         table.add_column(steps.split()[0], justify="right", no_wrap=True)
     for name, stage in summary.items():
         network = [f"{row['ndcg@10']:.4f}" for row in stage.network.values()]
         answer = [f"{row['ndcg@10']:.4f}" for row in stage.answer.values()]
-        table.add_row(name, _minutes(stage.seconds), "network", *network)
-        table.add_row("", "", "answer", *answer, end_section=True)
+        table.add_row(name, "network", *network)
+        table.add_row(f"  in {_minutes(stage.seconds)}", "answer", *answer, end_section=True)
     return table
 
 
