@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from prometheus_client.multiprocess import mark_process_dead
 
-from service.api import errors, events, items, operations, recommendations, users
+from service.api import errors, events, items, operations, page, recommendations, users
 from service.api.middleware import BodyLimit, EncodedIds, RequestContext
 from service.errors import StartError, StoreError
 from service.metrics import Metrics
@@ -49,7 +49,7 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
             recommendations=RecommendationStore(connection, settings.explanation_ttl),
             metrics=metrics,
         )
-        await model.batcher.start()
+        await model.start()
         metrics.queue_depth.set_function(lambda: app.state.service.model.batcher.depth)
         metrics.model_info.labels(model.version).set(1)
         try:
@@ -58,7 +58,7 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
             log.warning("redis does not answer; recommendations are degraded until it does")
         log.info("ready", model_version=model.version, items=len(model.bundle.catalog))
         yield
-        await app.state.service.model.batcher.stop()
+        await app.state.service.model.stop()
         await connection.close()
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
@@ -68,10 +68,15 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
         version=version("stream-rec"),
         summary="A recommender that thinks before it answers.",
         lifespan=lifespan,
+        docs_url="/docs" if settings.page else None,
+        redoc_url="/redoc" if settings.page else None,
     )
     app.state.metrics = metrics
+    app.state.page = page.Page(settings.page_users) if settings.page else None
     for part in (recommendations, events, items, users, operations):
         app.include_router(part.router)
+    if settings.page:
+        app.include_router(page.router)
     errors.install(app)
     app.add_middleware(EncodedIds)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)

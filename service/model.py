@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,12 @@ from model_export.contract.semantic_ids import CodeVocabulary
 from service.batching import MicroBatcher
 from service.explain import Explainer
 from service.filters import CatalogFilter
+from service.influence import Influence, measure_influence
 from service.reasoning import OnnxReasoner
 from service.reasons import ReasonFinder
+from service.search import CatalogSearch
 from service.settings import Settings
-from service.trace import Answer, Query, Reasoner
+from service.trace import Answer, Query, Reasoner, Trace
 
 
 class LoadedModel:
@@ -31,6 +34,8 @@ class LoadedModel:
         reasons: why an item is recommended.
         explainer: the same in words.
         batcher: the way to the model for concurrent requests.
+        influences: measures what recorded answers rest on, beside the requests and not among them.
+        search: finds items by their words.
     """
 
     def __init__(self, bundle: Bundle, reasoner: Reasoner, queue_size: int, max_batch: int) -> None:
@@ -47,6 +52,27 @@ class LoadedModel:
         self.batcher: MicroBatcher[Query, Answer] = MicroBatcher(
             reasoner.answer, queue_size, max_batch
         )
+        self.influences: MicroBatcher[Trace, Influence | None] = MicroBatcher(
+            self._measure, queue_size, max_batch=1
+        )
+        self.search = CatalogSearch(bundle.catalog, self.popular)
+        self._reasoner = reasoner
+
+    async def start(self) -> None:
+        """Begin to answer; needs a running event loop."""
+        await self.batcher.start()
+        await self.influences.start()
+
+    async def stop(self) -> None:
+        """Answer everything that waits, then end."""
+        await self.batcher.stop()
+        await self.influences.stop()
+
+    def _measure(self, traces: Sequence[Trace]) -> Iterator[tuple[int, Influence | None]]:
+        for place, trace in enumerate(traces):
+            seen = trace.history if trace.exclude_seen else ()
+            allowed = self.filters.allowed(trace.filter, seen)
+            yield place, measure_influence(self._reasoner, trace, allowed)
 
     @property
     def version(self) -> str:

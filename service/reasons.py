@@ -13,6 +13,8 @@ from service.api.explanation import ReasonKind
 
 _NAMED = 2
 """History items that one reason names at most."""
+_DECAY = 0.8
+"""Weight of a history position against the one after it, as in the scores."""
 
 Reasons = list[tuple[ReasonKind, list[int]]]
 
@@ -58,8 +60,9 @@ def _supporters(
     table: NeighbourTable, history: Sequence[int], rows: NDArray[np.int64]
 ) -> list[list[int]]:
     """For each of `rows`, the history items that name it as a neighbour, strongest first."""
-    sources = np.unique(np.asarray(history, dtype=np.int64))
-    neighbours, weights = table.items[sources], table.weights[sources]
+    newest_first = np.asarray(history, dtype=np.int64)[::-1]
+    sources, age = np.unique(newest_first, return_index=True)
+    neighbours, weights = table.items[sources], table.weights[sources] * _DECAY ** age[:, None]
     found = []
     for row in rows:
         support = np.where(neighbours == row, weights, 0).sum(axis=1)

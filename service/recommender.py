@@ -62,7 +62,7 @@ class Recommender:
         history, unknown = self._model.bundle.catalog.split_known(item_ids)
         answer = await self._answer(request, history, started)
         self._metrics.steps.observe(max(0, len(answer.steps) - 1))
-        trace = self._trace(history, answer, degraded)
+        trace = self._trace(request, history, answer, degraded)
 
         recommendation_id = uuid4().hex
         degraded |= not await self._record(recommendation_id, trace, request.user_id)
@@ -85,7 +85,7 @@ class Recommender:
             degraded=degraded,
             unknown_items=list(dict.fromkeys(unknown)),
             took_ms=round(took * 1000, 3),
-            explanation=explainer.explanation(recommendation_id, trace)
+            explanation=await self._explained(recommendation_id, trace)
             if request.explain
             else None,
         )
@@ -109,7 +109,20 @@ class Recommender:
                 f"the recommendation was made by model {trace.model_version}, "
                 f"which is no longer in use"
             )
-        return self._model.explainer.explanation(recommendation_id, trace)
+        return await self._explained(recommendation_id, trace)
+
+    async def is_recorded(self, recommendation_id: str) -> bool:
+        """Whether there is anything to explain under this id.
+
+        Raises:
+            StoreError: Redis does not answer.
+        """
+        return await self._recommendations.get(recommendation_id) is not None
+
+    async def _explained(self, recommendation_id: str, trace: Trace) -> Explanation:
+        with self._metrics.stages.labels("influence").time():
+            influence = await self._model.influences.submit(trace)
+        return self._model.explainer.explanation(recommendation_id, trace, influence)
 
     async def _history(self, request: RecommendRequest) -> tuple[list[str], bool]:
         """Item ids, oldest first, and whether they could not be read."""
@@ -155,11 +168,13 @@ class Recommender:
         ranks = np.arange(1, len(rows) + 1, dtype=np.int64)[None]
         return Answer(rows, (1 / ranks[0]).astype(np.float32), ranks, [])
 
-    def _trace(self, history: list[int], answer: Answer, degraded: bool) -> Trace:
-        read = history[-self._model.bundle.manifest.model.max_history :]
+    def _trace(
+        self, request: RecommendRequest, history: list[int], answer: Answer, degraded: bool
+    ) -> Trace:
+        longest = max(EVIDENCE_HISTORY, self._model.bundle.manifest.model.max_history)
+        read = history[-longest:]
         if answer.steps:
-            considered = history[-EVIDENCE_HISTORY:]
-            reasons = self._model.reasons.find(considered, answer.rows, answer.ranks)
+            reasons = self._model.reasons.find(read, answer.rows, answer.ranks)
         else:
             reasons = [[("popular", [])] for _ in answer.rows]
         return Trace(
@@ -167,6 +182,8 @@ class Recommender:
             created_at=datetime.now(UTC),
             degraded=degraded,
             history=read,
+            filter=request.filter,
+            exclude_seen=request.exclude_seen,
             steps=answer.steps,
             items=[
                 ItemTrace(row=int(row), score=round(float(score), 5), ranks=path, reasons=why)

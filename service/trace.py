@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from service.api.explanation import ReasonKind
+from service.api.schemas import ItemFilter
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,36 @@ class Answer:
         return Answer(self.rows[places], self.scores[places], self.ranks[:, places], self.steps)
 
 
+@dataclass(frozen=True)
+class ReplayedStep:
+    """One step for V histories at once.
+
+    Attributes:
+        scores: (V, N) the ranking after this step; that of the answer after the last one.
+        code_logits: (V, T) the distribution of the code that the next step writes.
+    """
+
+    scores: NDArray[np.float32]
+    code_logits: NDArray[np.float32]
+
+
 class Reasoner(Protocol):
     """Answers a batch of queries; the only way to the model."""
 
     def answer(self, queries: Sequence[Query]) -> Iterator[tuple[int, Answer]]:
         """Every query's place in the batch and its answer, each as soon as it is there."""
+        ...
+
+    def replay(
+        self, histories: Sequence[Sequence[int]], allowed: NDArray[np.bool_], steps: int
+    ) -> Iterator[ReplayedStep]:
+        """Steps 0 to `steps` for several histories, each as if it were asked alone.
+
+        Args:
+            histories: catalogue rows, oldest first, at least one each.
+            allowed: (N,) which items may be recommended.
+            steps: reasoning steps to take.
+        """
         ...
 
 
@@ -95,11 +121,19 @@ class ItemTrace(BaseModel):
 
 
 class Trace(BaseModel):
-    """Everything that the explanation of one recommendation is rendered from."""
+    """Everything that the explanation of one recommendation is rendered from.
+
+    Attributes:
+        history: what the model read, oldest first.
+        filter: the filter of the request.
+        exclude_seen: whether the items of the history were left out.
+    """
 
     model_version: str
     created_at: datetime
     degraded: bool
     history: list[int]
+    filter: ItemFilter
+    exclude_seen: bool
     steps: list[StepTrace]
     items: list[ItemTrace]

@@ -7,14 +7,15 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-ReasonKind = Literal["follows", "similar", "reasoned", "fits", "popular"]
+ReasonKind = Literal["rests_on", "follows", "similar", "reasoned", "fits", "popular"]
 
 
 class Reason(BaseModel):
     """Why an item is recommended."""
 
     kind: ReasonKind = Field(
-        description="`follows`: others went on to it; `similar`: it reads like something in the "
+        description="`rests_on`: without these it would be less likely, as measured for an "
+        "explanation; `follows`: others went on to it; `similar`: it reads like something in the "
         "history; `reasoned`: the reasoning lifted it; `fits`: the network alone found it; "
         "`popular`: nothing is known of the user."
     )
@@ -31,8 +32,44 @@ class NamedItem(BaseModel):
     title: str = Field(description="The title, or the id where there is none.")
 
 
+_INFLUENCE = (
+    "ln(chance with this history item / chance without it): 0.69 means twice as likely with it, a "
+    "negative value that it held back."
+)
+
+
+class HistoryItem(NamedItem):
+    """An item of the history and what the answer owes to it."""
+
+    influence: float | None = Field(
+        description=f"Mean over the recommended items of {_INFLUENCE} Null where it was not "
+        "measured: in long histories only the newest items are, and one item alone has no rival.",
+        examples=[0.69],
+    )
+
+
+class StepInfluence(NamedItem):
+    """An item of the history and what one step owes to it."""
+
+    on_ranking: float = Field(
+        description=f"Mean over the items on top after this step of {_INFLUENCE}", examples=[0.4]
+    )
+    on_code: float | None = Field(
+        description=f"Of the code written: {_INFLUENCE} Null at step 0.", examples=[1.2]
+    )
+
+
+class ItemInfluence(NamedItem):
+    """An item of the history and what one recommended item owes to it."""
+
+    influence: float = Field(description=_INFLUENCE, examples=[0.69])
+    rank_without: int = Field(
+        ge=1, description="Rank of the recommended item without this history item.", examples=[14]
+    )
+
+
 class AttendedItem(NamedItem):
-    """An item of the history and its part in a step."""
+    """An item of the history that the network looked at; looking is not yet influence."""
 
     share: float = Field(ge=0, le=1, description="Share of the attention in this step.")
 
@@ -61,10 +98,17 @@ class ReasoningStep(BaseModel):
     """One step of the reasoning; step 0 is the impression before any thought."""
 
     step: int = Field(ge=0)
+    summary: str = Field(
+        description="The step in a sentence.",
+        examples=["After “Canon EOS R50”, step 2 settled on tripods, supports (62%)."],
+    )
     written: WrittenCode | None = Field(description="The code written in this step.")
     runners_up: list[WrittenCode] = Field(description="Codes that were nearly written.")
     nearest_items: list[NamedItem] = Field(description="Items nearest to the state, nearest first.")
     top_items: list[MovedItem] = Field(description="The ranking if thinking had stopped here.")
+    influences: list[StepInfluence] = Field(
+        description="What history items did in this step, oldest first."
+    )
     attended: list[AttendedItem] = Field(description="History items looked at, most first.")
     distance_to_final: float = Field(
         ge=0, description="Cosine distance between the state and the final state."
@@ -77,7 +121,18 @@ class ExplainedItem(NamedItem):
     rank: int = Field(ge=1)
     score: float
     ranks_by_step: list[int] = Field(description="Its rank after each step, from step 0.")
-    reasons: list[Reason]
+    summary: str = Field(
+        description="How it came to its place, in a sentence or two.",
+        examples=[
+            "Rose from rank 9 to 1 while thinking. Without “Canon EOS R50” it would be at rank 14."
+        ],
+    )
+    influences: list[ItemInfluence] = Field(
+        description="What each history item did for it, oldest first."
+    )
+    reasons: list[Reason] = Field(
+        description="Those of the recommendation, after what was measured for the explanation."
+    )
 
 
 class Explanation(BaseModel):
@@ -88,6 +143,10 @@ class Explanation(BaseModel):
     created_at: datetime
     reasoning_steps: int = Field(ge=0)
     degraded: bool
-    history: list[NamedItem] = Field(description="What the model read, oldest first.")
+    summary: str = Field(
+        description="The answer in a sentence.",
+        examples=["After 4 steps of thinking, the answer rests most on “Canon EOS R50”."],
+    )
+    history: list[HistoryItem] = Field(description="What the model read, oldest first.")
     steps: list[ReasoningStep] = Field(description="Empty where no model was asked.")
     items: list[ExplainedItem]

@@ -15,7 +15,7 @@ def test_the_explanation_is_that_of_the_answer(client: httpx.Client) -> None:
     explanation = response.json()
     assert explanation["recommendation_id"] == answer["recommendation_id"]
     assert explanation["model_version"] == answer["model_version"] == "shop-1"
-    assert explanation["history"] == [{"item_id": "camera", "title": "Camera"}]
+    assert explanation["history"] == [{"item_id": "camera", "title": "Camera", "influence": None}]
     assert [item["item_id"] for item in explanation["items"]] == ["lens", "tripod"]
     assert [item["reasons"] for item in explanation["items"]] == [
         item["reasons"] for item in answer["items"]
@@ -28,6 +28,40 @@ def test_the_explanation_is_that_of_the_answer(client: httpx.Client) -> None:
     assert [item["previous_rank"] for item in first["top_items"]] == [2, 1]
     assert first["attended"] == [{"item_id": "camera", "title": "Camera", "share": 1.0}]
     assert last["distance_to_final"] == 0
+    assert explanation["summary"] == (
+        "After 2 steps of thinking, everything rests on the only item of the history."
+    )
+
+
+def test_what_mattered_is_named_and_what_did_not_is_not(client: httpx.Client) -> None:
+    explanation = client.post("/explain", json={"history": ["vase", "camera"], "count": 1}).json()
+    vase, camera = explanation["history"]
+    assert vase["influence"] == 0 < camera["influence"]
+    assert explanation["summary"].endswith("rests most on “Camera”.")
+    lens = explanation["items"][0]
+    assert lens["item_id"] == "lens"
+    assert lens["reasons"][0] == {
+        "kind": "rests_on",
+        "text": "rests most on “Camera”",
+        "item_ids": ["camera"],
+    }
+    assert [entry["rank_without"] for entry in lens["influences"]] == [1, 3]
+    assert "Without “Camera” it would be at rank 3." in lens["summary"]
+    step = explanation["steps"][1]
+    assert step["summary"] == "Step 1 settled on home (50%); “Lens” moves from rank 2 to the top."
+    assert [entry["on_code"] for entry in step["influences"]] == [0, 0]
+
+
+def test_the_same_items_compete_when_influence_is_measured_later(client: httpx.Client) -> None:
+    body = {
+        "history": ["frame", "camera"],
+        "count": 2,
+        "exclude_seen": False,
+        "filter": {"exclude_items": ["tripod"], "available_only": False},
+    }
+    posted = client.post("/explain", json=body).json()
+    assert client.get(f"/explain/{posted['recommendation_id']}").json() == posted
+    assert {item["item_id"] for item in posted["items"]} == {"camera", "lens"}
 
 
 def test_post_explain_and_explain_true_agree(client: httpx.Client) -> None:

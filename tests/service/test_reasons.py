@@ -18,7 +18,7 @@ def test_reasons() -> None:
     finder = ReasonFinder(memory=FOLLOWERS, text=NOTHING)
     ranks = np.array([[1, 2, 3], [1, 3, 2]])
     followed, once, found = finder.find([0, 1, 2, 0], np.array([3, 4, 1]), ranks)
-    assert followed == [("follows", [1, 0])]
+    assert followed == [("follows", [0, 1])]  # 0.2, against 0.3 two positions earlier
     assert once == [("follows", [0])]
     assert found == [("reasoned", [])]
 
