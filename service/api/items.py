@@ -9,12 +9,34 @@ from fastapi import APIRouter, Query
 
 from service.api.deps import Model
 from service.api.errors import problems
-from service.api.schemas import MAX_COUNT, ItemDocument, SimilarItem, SimilarItems
+from service.api.schemas import MAX_COUNT, FoundItems, ItemDocument, SimilarItem, SimilarItems
 from service.api.types import PathId
 from service.errors import NotFoundError
 from service.model import LoadedModel
 
 router = APIRouter(prefix="/items", tags=["items"])
+
+
+@router.get("", responses=problems())
+def search_items(
+    model: Model,
+    query: Annotated[
+        str,
+        Query(
+            max_length=256,
+            description="Words, or beginnings of words, that an item must all have; "
+            "none finds the most popular items.",
+            examples=["canon cam"],
+        ),
+    ] = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_COUNT, description="Items wanted.")] = 20,
+) -> FoundItems:
+    """Items by words of their title, id, brand and categories, the most popular first."""
+    found = model.search.find(query, limit)
+    catalog = model.bundle.catalog
+    return FoundItems(
+        items=[ItemDocument.model_validate(catalog[row].model_dump()) for row in found]
+    )
 
 
 @router.get("/{item_id}/similar", responses=problems(404))

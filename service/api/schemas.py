@@ -117,6 +117,12 @@ class ItemDocument(ItemProperties):
     item_id: ShownId
 
 
+class FoundItems(BaseModel):
+    """What a search found, best first."""
+
+    items: list[ItemDocument]
+
+
 class SimilarItem(BaseModel):
     """An item and how alike it is."""
 

@@ -60,6 +60,7 @@ def test_the_openapi_document_is_complete(client: httpx.Client) -> None:
         "/explain",
         "/explain/{recommendation_id}",
         "/events",
+        "/items",
         "/items/{item_id}",
         "/items/{item_id}/similar",
         "/users/{user_id}",
