@@ -46,6 +46,13 @@ class Settings(BaseSettings):
         3_600, ge=1, description="Seconds for which a recommendation can be explained."
     )
 
+    page: bool = Field(
+        True, description="Serve the page at / and the API's documentation at /docs and /redoc."
+    )
+    page_users: str = Field(
+        "", description="Users that the page offers to pick from, separated by commas."
+    )
+
     queue_size: int = Field(128, ge=1, description="Requests that may wait for the model.")
     max_batch: int = Field(16, ge=1, description="Requests that the model answers together.")
     intra_op_threads: int = Field(
