@@ -124,6 +124,9 @@ class DeliberateConfig(StrictModel):
     """Learning to deliberate, on lists that neither network nor memory has seen."""
 
     folds: int = Field(4, ge=2, description="Users are split in this many folds for cross-fitting.")
+    evidence_parts: int = Field(
+        3, ge=1, description="Evidence tables of a fold, each without a part of its users."
+    )
     max_lists: int = Field(60_000, ge=1, description="Candidate lists to learn from, newest first.")
     network: OptimConfig = OptimConfig(
         epochs=12, patience=12, batch_size=512, learning_rate=4e-3, weight_decay=0.1

@@ -8,9 +8,9 @@ weights of the mix are fitted on the same lists. No validation or test target is
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ from torch.nn import functional as F
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.files import write_json
 from model_export.contract.scoring import DEFAULT_WEIGHTS, Scorer
-from training.args import RunConfig
+from training.args import EvidenceConfig, RunConfig
 from training.checkpoint import load_progress, load_weights, save_progress, save_weights
 from training.data.batches import Windows
 from training.data.sequences import Sequences
 from training.deliberation import Deliberator
 from training.items.evidence import fit_evidence
-from training.lists import CandidateLists, build_lists, fit_mix_weights, state_logits
+from training.lists import CandidateLists, Logits, build_lists, fit_mix_weights, state_logits
 from training.loop import seeded
 from training.metrics import ranking_metrics
 from training.model import StreamRec
@@ -40,15 +40,6 @@ MIX = ("state", "wide@0.8", "text@0.8", "together@0.8", "memory_memory@0.8", "po
 """What the mix may weigh; everything else is for deliberation alone."""
 PROBE_LISTS = 4000
 """Lists on which the weights of the mix are fitted before the final lists are built."""
-
-
-@dataclass(frozen=True)
-class Fold:
-    """What the held-out users of one fold are scored with."""
-
-    users: NDArray[np.int64]
-    logits: Callable[[NDArray[np.int64]], NDArray[np.float32]]
-    scorer: Scorer
 
 
 def split_users(users: int, folds: int, seed: int) -> NDArray[np.int64]:
@@ -65,36 +56,37 @@ def others(
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), training.items[kept]
 
 
-def fit_fold(
+def fit_network(
     number: int,
     held_out: NDArray[np.bool_],
     training: Sequences,
-    text: NeighbourTable,
     new_model: Callable[[], StreamRec],
     config: RunConfig,
     folder: Path,
     seed: int,
     progress: Progress,
-) -> Fold:
-    """Fit a network (state head only) and evidence tables without the held-out users."""
+) -> Logits:
+    """A network, state head only, that never saw the held-out users."""
     offsets, items = others(training, held_out)
     windows = Windows.cut(offsets, items, config.model.max_history)
     model = new_model()
     stage1 = config.stage1.model_copy(
-        update={
-            "optim": config.deliberate.network,
-            "generation": 0.0,
-        }
+        update={"optim": config.deliberate.network, "generation": 0.0}
     )
-    no_prefix = np.zeros((len(text.items), 1), dtype=np.int64)
+    no_prefix = np.zeros((len(model.items.tokens), 1), dtype=np.int64)
     pretrain(
         model, windows, no_prefix, None, stage1, folder, seed, progress, name=f"fold {number + 1}"
     )
-    tables = fit_evidence(offsets, items, text, config.evidence)
-    popularity = np.bincount(items, minlength=len(text.items))
-    return Fold(
-        np.flatnonzero(held_out), state_logits(model), Scorer(tables, popularity, DEFAULT_WEIGHTS)
-    )
+    return state_logits(model)
+
+
+def fit_scorer(
+    held_out: NDArray[np.bool_], training: Sequences, text: NeighbourTable, config: EvidenceConfig
+) -> Scorer:
+    """Evidence that knows nothing of the held-out users."""
+    offsets, items = others(training, held_out)
+    tables = fit_evidence(offsets, items, text, config)
+    return Scorer(tables, np.bincount(items, minlength=len(text.items)), DEFAULT_WEIGHTS)
 
 
 def positions(
@@ -121,30 +113,52 @@ def cross_fitted_lists(
     progress: Progress,
 ) -> tuple[CandidateLists, dict[str, float]]:
     """Lists of all folds that hold their target, and the weights of the mix that made them."""
-    settings, count = config.deliberate, config.deliberation.candidates
+    settings = config.deliberate
     fold_of = split_users(len(training), settings.folds, seed)
-    limit = -(-settings.max_lists // settings.folds)
     parts = []
     for number in range(settings.folds):
-        file, weights_file = folder / f"lists-{number}.npz", folder / "mix.json"
+        file = folder / f"lists-{number}.npz"
         if not file.is_file():
-            fold = fit_fold(
-                number, fold_of == number, training, text, new_model, config,
+            logits = fit_network(
+                number, fold_of == number, training, new_model, config,
                 folder / f"fold-{number}", seed, progress,
             )  # fmt: skip
-            histories, targets = positions(training, fold.users, limit)
-            if not weights_file.is_file():
-                probe = np.random.default_rng(seed).permutation(len(histories))[:PROBE_LISTS]
-                lists = build_lists(
-                    [histories[i] for i in probe], targets[probe], fold.logits, fold.scorer, count
-                )
-                write_json(weights_file, fit_mix_weights(lists, MIX))
-            weights = json.loads(weights_file.read_text(encoding="utf-8"))
-            scorer = Scorer(fold.scorer.tables, fold.scorer.popularity, weights)
-            lists = build_lists(histories, targets, fold.logits, scorer, count)
+            users = np.flatnonzero(fold_of == number)
+            lists = fold_lists(users, logits, training, text, config, folder / "mix.json", seed)
             lists[lists.label >= 0].save(file)
         parts.append(CandidateLists.load(file))
-    return CandidateLists.join(parts), json.loads(weights_file.read_text(encoding="utf-8"))
+    return CandidateLists.join(parts), json.loads((folder / "mix.json").read_text(encoding="utf-8"))
+
+
+def fold_lists(
+    users: NDArray[np.int64],
+    logits: Logits,
+    training: Sequences,
+    text: NeighbourTable,
+    config: RunConfig,
+    weights_file: Path,
+    seed: int,
+) -> CandidateLists:
+    """Lists of the users of one fold.
+
+    Tables are cheap, so each lacks only a part of the fold's users and is nearly as full as the one that
+    serves. The first lists of all fit the weights of the mix.
+    """
+    settings, count = config.deliberate, config.deliberation.candidates
+    limit = -(-settings.max_lists // (settings.folds * settings.evidence_parts))
+    lists = []
+    for part in np.array_split(users, settings.evidence_parts):
+        held_out = np.isin(np.arange(len(training)), part)
+        scorer = fit_scorer(held_out, training, text, config.evidence)
+        histories, targets = positions(training, part, limit)
+        if not weights_file.is_file():
+            probe = np.random.default_rng(seed).permutation(len(histories))[:PROBE_LISTS]
+            few = build_lists([histories[i] for i in probe], targets[probe], logits, scorer, count)
+            write_json(weights_file, fit_mix_weights(few, MIX))
+        weights = json.loads(weights_file.read_text(encoding="utf-8"))
+        scorer = dataclasses.replace(scorer, weights=weights)
+        lists.append(build_lists(histories, targets, logits, scorer, count))
+    return CandidateLists.join(lists)
 
 
 def new_deliberator(lists: CandidateLists, text_dims: int, config: RunConfig) -> Deliberator:

@@ -22,7 +22,8 @@ from training.lists import CandidateLists
 from training.stages.stage2_deliberate import (
     MIX,
     cross_fitted_lists,
-    fit_fold,
+    fit_network,
+    fit_scorer,
     list_metrics,
     new_deliberator,
     others,
@@ -75,27 +76,27 @@ def test_positions_are_the_latest_of_every_user_first() -> None:
 
 
 def test_a_fold_is_blind_to_its_held_out_users(tmp_path: Path) -> None:
-    """Whatever they did, the fold's network and tables are the same, bit for bit."""
+    """Whatever they did, the fold's network and evidence are the same, bit for bit."""
     training = tiny.walks(9, 6)
     held_out = np.arange(9) % 3 == 0
     noise = training.items.copy()
     places = np.repeat(held_out, training.lengths)
     noise[places] = np.random.default_rng(0).integers(20, size=places.sum())
-    folds = [
-        fit_fold(
-            0, held_out, Sequences(training.user_ids, training.offsets, items), TEXT,
-            tiny.new_network, config(), tmp_path / name, 1, tiny.silent(),
-        )
-        for name, items in (("a", training.items), ("b", noise))
-    ]  # fmt: skip
-    assert folds[0].users.tolist() == folds[1].users.tolist() == [0, 3, 6]
     rows = np.array([[4, 5, 6]])
-    np.testing.assert_array_equal(folds[0].logits(rows), folds[1].logits(rows))
-    np.testing.assert_array_equal(folds[0].scorer.popularity, folds[1].scorer.popularity)
-    assert folds[0].scorer.popularity.sum() == 36
-    for name, table in folds[0].scorer.tables.items():
-        np.testing.assert_array_equal(table.items, folds[1].scorer.tables[name].items)
-        np.testing.assert_array_equal(table.weights, folds[1].scorer.tables[name].weights)
+    logits, scorers = [], []
+    for name, items in (("a", training.items), ("b", noise)):
+        sequences = Sequences(training.user_ids, training.offsets, items)
+        network = fit_network(
+            0, held_out, sequences, tiny.new_network, config(), tmp_path / name, 1, tiny.silent()
+        )
+        logits.append(network(rows))
+        scorers.append(fit_scorer(held_out, sequences, TEXT, config().evidence))
+    np.testing.assert_array_equal(logits[0], logits[1])
+    np.testing.assert_array_equal(scorers[0].popularity, scorers[1].popularity)
+    assert scorers[0].popularity.sum() == 36
+    for name, table in scorers[0].tables.items():
+        np.testing.assert_array_equal(table.items, scorers[1].tables[name].items)
+        np.testing.assert_array_equal(table.weights, scorers[1].tables[name].weights)
 
 
 # --- lists -------------------------------------------------------------------------------------
