@@ -38,8 +38,9 @@ from training.stages.stage1_pretrain import pretrain
 
 MIX = ("state", "wide@0.8", "text@0.8", "together@0.8", "memory_memory@0.8", "popularity")
 """What the mix may weigh; everything else is for deliberation alone."""
-PROBE_LISTS = 4000
-"""Lists on which the weights of the mix are fitted before the final lists are built."""
+PROBE_LISTS = 2000
+"""Lists on which the weights of the mix are fitted before the final lists are built: the latest
+positions, whose histories are as long as those of the requests to come."""
 
 
 def split_users(users: int, folds: int, seed: int) -> NDArray[np.int64]:
@@ -124,7 +125,7 @@ def cross_fitted_lists(
                 folder / f"fold-{number}", seed, progress,
             )  # fmt: skip
             users = np.flatnonzero(fold_of == number)
-            lists = fold_lists(users, logits, training, text, config, folder / "mix.json", seed)
+            lists = fold_lists(users, logits, training, text, config, folder / "mix.json")
             lists[lists.label >= 0].save(file)
         parts.append(CandidateLists.load(file))
     return CandidateLists.join(parts), json.loads((folder / "mix.json").read_text(encoding="utf-8"))
@@ -137,7 +138,6 @@ def fold_lists(
     text: NeighbourTable,
     config: RunConfig,
     weights_file: Path,
-    seed: int,
 ) -> CandidateLists:
     """Lists of the users of one fold.
 
@@ -152,8 +152,8 @@ def fold_lists(
         scorer = fit_scorer(held_out, training, text, config.evidence)
         histories, targets = positions(training, part, limit)
         if not weights_file.is_file():
-            probe = np.random.default_rng(seed).permutation(len(histories))[:PROBE_LISTS]
-            few = build_lists([histories[i] for i in probe], targets[probe], logits, scorer, count)
+            latest = slice(0, PROBE_LISTS)
+            few = build_lists(histories[latest], targets[latest], logits, scorer, count)
             write_json(weights_file, fit_mix_weights(few, MIX))
         weights = json.loads(weights_file.read_text(encoding="utf-8"))
         scorer = dataclasses.replace(scorer, weights=weights)
