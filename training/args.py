@@ -96,7 +96,7 @@ class Stage1Config(StrictModel):
 class Stage2Config(StrictModel):
     """Fine-tuning on annotated traces."""
 
-    optim: OptimConfig = OptimConfig(epochs=4, patience=2, learning_rate=1e-3, weight_decay=0.1)
+    optim: OptimConfig = OptimConfig(epochs=3, patience=3, learning_rate=5e-4, weight_decay=0.1)
     state: float = Field(1.0, ge=0, description="Weight of (a) the state–target contrast.")
     quantization: float = Field(0.1, ge=0, description="Weight of (b) the quantization loss.")
     commitment: float = Field(0.25, ge=0, description="Commitment term inside (b).")
@@ -141,13 +141,13 @@ class DeliberateConfig(StrictModel):
 class RewardConfig(StrictModel):
     """Weight of each reward; the ablation decides."""
 
-    format: float = Field(0.1, ge=0, description="The answer parses to a real item.")
-    match: float = Field(1.0, ge=0, description="Leading codes of the target that are right.")
-    similarity: float = Field(0.5, ge=0, description="Cosine of the final state and the target.")
+    format: float = Field(0.05, ge=0, description="The answer parses to a real item.")
+    match: float = Field(2.0, ge=0, description="Leading codes of the target that are right.")
+    similarity: float = Field(0.2, ge=0, description="Cosine of the final state and the target.")
     likelihood: float = Field(
         0.2, ge=0, description="Target likelier after thinking than directly."
     )
-    rank: float = Field(0.5, ge=0, description="Rank of the target among sampled negatives.")
+    rank: float = Field(0.2, ge=0, description="Rank of the target among sampled negatives.")
 
 
 class Stage3Config(StrictModel):
@@ -161,7 +161,7 @@ class Stage3Config(StrictModel):
     kl: float = Field(1e-3, ge=0, description="Weight of the KL to the stage-2 model.")
     inner_updates: int = Field(2, ge=1, description="Updates on each group of samples.")
     negatives: int = Field(100, ge=1, description="Negatives of the rank reward.")
-    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate: float = Field(3e-5, gt=0)
     validate_every: int = Field(20, ge=1)
     rewards: RewardConfig = RewardConfig()
 

@@ -1,6 +1,7 @@
 """Stage 2, second half: fine-tune on the annotated traces.
 
-Four losses, jointly: (a) states contrasted with the target, later steps weighing more; (b) residual and
+Four losses, jointly: (a) states contrasted with the target, later steps weighing more (s_0, which answers
+where nobody waits for reasoning, keeps a whole share of its own); (b) residual and
 chosen code pulled together; (c) likelihood of [o_1 … o_l] + [c_1 … c_m]; (d) preference of slow
 thinking's answer over the direct model's where slow thinking finds the target likelier.
 
@@ -131,7 +132,7 @@ def stage2_losses(
 
     negatives = draw_negatives(len(targets), config.negatives, rng)
     steps = state_loss(model, states, targets, batch.target, config.smoothing, negatives)
-    weights = step_weights(states.shape[1])
+    ranked = steps[0] + (steps[1:] * step_weights(len(steps) - 1)).sum()
     quantized = quantization_loss(residual, model.codebook(label), config.commitment)
     written = -reasoning_log_likelihood(model, forced.reasoning, label).sum(1) * reasons
     answer = -code_log_likelihood(model, forced.answer, item)
@@ -140,7 +141,7 @@ def stage2_losses(
         model, direct, batch, encoded, read, forced, item, trie, leaf_items, config
     )
     return {
-        "state": config.state * (steps * weights).sum(),
+        "state": config.state * ranked,
         "quantization": config.quantization * quantized,
         "generation": config.generation * (answer + written).mean() / tokens,
         "dpo": config.dpo * preferred,
