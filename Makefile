@@ -14,7 +14,6 @@ BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO  := demo
 SHOP  := $(DEMO)/shop
-CODE  := service training model_export streamrec
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test format lint types imports ci clean

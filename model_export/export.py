@@ -16,9 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model_export.contract.bundle import Manifest, read_manifest, seal_bundle, write_table
+from model_export.contract.bundle import (
+    Manifest,
+    open_bundle,
+    read_manifest,
+    seal_bundle,
+    write_table,
+)
 from model_export.contract.errors import BundleError
-from model_export.contract.files import write_json
+from model_export.contract.files import sha256, write_json
 from model_export.contract.graph_io import DYNAMIC_AXES, trie_axes
 from model_export.contract.reasoning import LoopTables
 from model_export.contract.scoring import FEATURES
@@ -30,6 +36,7 @@ from training.graphs import graphs_of
 from training.items.evidence import store_names
 from training.model import StreamRec
 from training.run import Run, loop_tables
+from training.summary import final_figures
 
 OPSET = 17
 
@@ -43,6 +50,8 @@ def export_bundle(run: Run, bundle: Path, tell: Callable[[str], None]) -> Manife
         RunError: the run is not finished.
         BundleError: `bundle` is some other folder, or ONNX Runtime and torch disagree.
     """
+    bundle = bundle.resolve()
+    _restore_interrupted(bundle)
     version = model_version(run)
     if bundle.exists():
         if _holds(bundle, version):
@@ -70,9 +79,14 @@ def export_bundle(run: Run, bundle: Path, tell: Callable[[str], None]) -> Manife
 
 
 def model_version(run: Run) -> str:
-    """Names the weights and tables of a run: a digest of what its last step was made from."""
-    record = run.folder.record("stage3")
-    content = [record["fingerprint"], run.config.model_dump(mode="json")]
+    """Names the weights and tables of a run: a digest of the files that hold them."""
+    files = [
+        run.folder.folder("stage3") / "best.safetensors",
+        run.folder.folder("stage2_deliberate") / "best.safetensors",
+        run.folder.folder("prepare") / "catalog.jsonl",
+        *sorted(run.folder.folder("items").glob("*.npy")),
+    ]
+    content = [run.mix_weights, run.config.model_dump(mode="json"), *map(sha256, files)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -168,17 +182,23 @@ def _manifest(run: Run, version: str) -> Manifest:
         deliberation=run.config.deliberation,
         inference=run.config.inference,
         scoring=run.mix_weights,
-        metrics=run.folder.record("stage3")["metrics"].get("validation", {}),
+        metrics=final_figures(run),
         data={**prepared["metrics"], "fingerprint": run.sequences.fingerprint, "seed": run.seed},
     )
 
 
 def _holds(bundle: Path, version: str) -> bool:
     try:
-        manifest = read_manifest(bundle)
+        return open_bundle(bundle).manifest.model_version == version
     except BundleError:
         return False
-    return manifest.verified and manifest.model_version == version
+
+
+def _restore_interrupted(bundle: Path) -> None:
+    """Put the old bundle back where an interruption came between its removal and the new one."""
+    old = bundle.with_name(f".{bundle.name}.old")
+    if old.exists() and not bundle.exists():
+        old.rename(bundle)
 
 
 def _replace(bundle: Path, partial: Path) -> None:

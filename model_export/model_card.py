@@ -8,7 +8,7 @@ from model_export.contract.bundle import Manifest
 def model_card(manifest: Manifest) -> str:
     """The card as Markdown."""
     data, model = manifest.data, manifest.model
-    efforts = ", ".join(f"{name} {steps}" for name, steps in manifest.inference.efforts.items())
+    efforts = ", ".join(f"{name} {steps}" for name, steps in manifest.inference.efforts)
     lines = [
         f"# Model {manifest.model_version}",
         "",

@@ -160,7 +160,7 @@ class Recommender:
         manifest = self._model.bundle.manifest
         if request.reasoning_steps is not None:
             return min(request.reasoning_steps, manifest.model.max_steps)
-        return manifest.inference.efforts[request.effort]
+        return manifest.inference.efforts.steps(request.effort)
 
     def _popular(self, allowed: np.ndarray, count: int) -> Answer:
         popular = self._model.popular

@@ -106,10 +106,10 @@ class Stage2Config(StrictModel):
     dpo: float = Field(0.1, ge=0, description="Weight of (d) preference against the direct model.")
     dpo_beta: float = Field(0.1, gt=0)
     own_tokens: float = Field(
-        1.0,
+        0.8,
         ge=0,
         le=1,
-        description="Share of examples that read their own tokens instead of the labels.",
+        description="Share of examples that read their own tokens instead of the annotated ones.",
     )
     prefix_share: float = Field(
         0.8, ge=0, le=1, description="Share of examples that reason before they answer."
@@ -200,7 +200,7 @@ def load_config(path: Path | None) -> RunConfig:
             f"{'.'.join(map(str, p['loc']))}: {p['msg'].lower()}" for p in error.errors()
         )
         raise ConfigError(f"configuration {path}: {problems}") from error
-    if (deepest := max(config.inference.efforts.values())) > config.model.max_steps:
+    if (deepest := max(dict(config.inference.efforts).values())) > config.model.max_steps:
         raise ConfigError(
             f"configuration {path}: inference.efforts asks for {deepest} steps, "
             f"model.max_steps allows {config.model.max_steps}"

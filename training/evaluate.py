@@ -47,10 +47,8 @@ def evaluate_loop(
         part = slice(begin, begin + BATCH)
         histories, targets = holdout.histories[part], holdout.targets[part]
         rows = encode_history(histories, max(map(len, histories)))
-        everything = np.ones((len(histories), len(popularity)), dtype=bool)
-        unseen = everything.copy()
-        for line, history in zip(unseen, histories, strict=True):
-            line[history] = False
+        unseen = _unseen(histories, len(popularity))
+        everything = np.ones_like(unseen)
         rankings = _rankings(loop, histories, unseen, steps, parts)
         kept = _rankings(loop, histories, everything, steps, parts) if seen_kept else None
         for name, scores in rankings:
@@ -70,11 +68,39 @@ def _rankings(
     for step in islice(loop.run(histories, allowed), max(steps) + 1):
         if step.index not in steps:
             continue
-        name = f"{step.index} step" + "s" * (step.index != 1)
+        name = step_name(step.index)
         yield name, loop.final_scores(step)
         if parts:
             yield f"{name}, state only", step.mean_state @ loop.tables.item_vectors.T
             yield f"{name}, beam only", beam_evidence(*loop.search(step), allowed.shape[1])
+
+
+def step_name(steps: int) -> str:
+    """Under which name the figures after so many steps stand."""
+    return f"{steps} step" + "s" * (steps != 1)
+
+
+def beam_weight_figures(
+    loop: ReasoningLoop, holdout: Holdout, weights: Sequence[float]
+) -> dict[float, float]:
+    """NDCG@10 after the most steps, seen items removed, for each weight of the beam search."""
+    ranks: dict[float, list[NDArray[np.int64]]] = {weight: [] for weight in weights}
+    for begin in range(0, len(holdout.targets), BATCH):
+        part = slice(begin, begin + BATCH)
+        histories = holdout.histories[part]
+        allowed = _unseen(histories, len(loop.tables.item_vectors))
+        *_, step = loop.run(histories, allowed)
+        beams = beam_evidence(*loop.search(step), allowed.shape[1])
+        for weight, found in ranks.items():
+            found.append(target_ranks(step.scores + weight * beams, holdout.targets[part]))
+    return {w: ranking_metrics(np.concatenate(found))["ndcg@10"] for w, found in ranks.items()}
+
+
+def _unseen(histories: Sequence[NDArray[np.int64]], n_items: int) -> NDArray[np.bool_]:
+    unseen = np.ones((len(histories), n_items), dtype=bool)
+    for line, history in zip(unseen, histories, strict=True):
+        line[history] = False
+    return unseen
 
 
 class Board:

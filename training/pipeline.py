@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.progress import Progress
+from threadpoolctl import threadpool_limits
 
 from model_export.contract.errors import DataError
 from model_export.contract.files import sha256, write_json
@@ -20,8 +21,8 @@ from model_export.contract.scoring import Scorer
 from training.args import RunConfig
 from training.checkpoint import load_weights, save_weights
 from training.data.prepare import Dataset, prepare
-from training.data.sequences import Holdout
-from training.evaluate import evaluate_loop
+from training.data.sequences import MIN_EVALUATED, Holdout
+from training.evaluate import beam_weight_figures, evaluate_loop, step_name
 from training.items.catalog_items import fit_catalog_items
 from training.lists import build_lists, state_logits
 from training.model import StreamRec
@@ -38,6 +39,8 @@ from training.stages.stage2_deliberate import (
 from training.stages.stage2_finetune import finetune
 from training.stages.stage3_reinforce import reinforce
 
+BEAM_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.4)
+"""Weights that the beam search may get in the final score; validation decides."""
 VALIDATION_USERS = 3000
 """Users on whom an epoch is judged; the tables of the summary use all of them."""
 
@@ -100,10 +103,11 @@ def _read(run: Run, interactions: Path, items: Path | None) -> Dataset:
         min_interactions=data.min_interactions,
     )  # fmt: skip
     run.folder.tell(dataset.report.summary())
-    if dataset.sequences.training().lengths.max() < 2:
+    longest = dataset.sequences.lengths.max()
+    if longest < MIN_EVALUATED or dataset.sequences.training().lengths.max() < 2:
         raise DataError(
-            f"{interactions}: nothing to learn from: once two items of every user are held out to "
-            "measure accuracy, no user has two items left; bring longer histories"
+            f"{interactions}: nothing to learn from: two items of every user are held out to "
+            "measure accuracy, and no user has two more; bring longer histories"
         )
     return dataset
 
@@ -115,12 +119,17 @@ def input_fingerprint(path: Path) -> str | None:
 
 def _items(run: Run, *_: object) -> None:
     config = run.config
+
+    def work(folder: Path) -> dict[str, object]:
+        with threadpool_limits(1):  # sums in another order would give other vectors
+            return fit_catalog_items(run.catalog, run.training, config, run.seed, folder)
+
     settings = [
         config.items.model_dump(), config.evidence.model_dump(), config.stage1.similar, run.seed,
     ]  # fmt: skip
     run.folder.do(
         "items", settings, ["prepare"],
-        lambda folder: fit_catalog_items(run.catalog, run.training, config, run.seed, folder),
+        work,
     )  # fmt: skip
 
 
@@ -194,11 +203,23 @@ def _deliberate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
 def _stage3(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
     def work(folder: Path) -> dict[str, Any]:
         model = run.model("stage2_finetune")
-        validate = _validator(run, model, steps=model.config.max_steps, beam=True)
+        held_out = sample(run.sequences.holdout("valid"), run.seed)
+
+        def figures() -> dict[float, float]:
+            model.eval()
+            loop = run.loop(model, run.scorer, run.deliberator)
+            return beam_weight_figures(loop, held_out, BEAM_WEIGHTS)
+
+        def validate() -> dict[str, float]:
+            return {"objective": max(figures().values())}
+
         history = reinforce(
             model, run.windows, run.trie, validate, run.config.stage3, folder, run.seed, progress
         )
-        return {"history": history}
+        by_weight = figures()
+        best = max(by_weight, key=lambda weight: (by_weight[weight], -weight))
+        ndcg = {str(weight): value for weight, value in by_weight.items()}
+        return {"history": history, "beam": best, "ndcg@10 by beam weight": ndcg}
 
     settings = [run.config.stage3.model_dump(), run.seed]
     run.folder.do("stage3", settings, ["stage2_deliberate"], work)
@@ -223,10 +244,8 @@ def sample(holdout: Holdout, seed: int) -> Holdout:
     return Holdout(holdout.users[order], histories, holdout.targets[order])
 
 
-def _validator(
-    run: Run, model: StreamRec, *, steps: int, beam: bool = False
-) -> Callable[[], dict[str, float]]:
-    """Validation NDCG@10 of the network alone: of its state after `steps`, or of its beam search."""
+def _validator(run: Run, model: StreamRec, *, steps: int) -> Callable[[], dict[str, float]]:
+    """Validation NDCG@10 of the network's states alone; after `steps` of them decides."""
     held_out = sample(run.sequences.holdout("valid"), run.seed)
 
     def validate() -> dict[str, float]:
@@ -234,9 +253,9 @@ def _validator(
         silent = Scorer(run.items.tables, run.items.popularity, {"state": 1.0})
         figures = evaluate_loop(
             run.loop(model, silent, None), held_out, run.items.popularity,
-            sorted({0, steps}), parts=beam, seen_kept=False,
+            sorted({0, steps}), seen_kept=False,
         )  # fmt: skip
         ndcg = {name: values["ndcg@10"] for name, values in figures.items()}
-        return {**ndcg, "objective": list(ndcg.values())[-1]}
+        return {**ndcg, "objective": ndcg[step_name(steps)]}
 
     return validate

@@ -115,12 +115,14 @@ class Run:
         load_weights(self.folder.folder("stage2_deliberate") / "best.safetensors", deliberator)
         return deliberator.eval()
 
-    @cached_property
+    @property
     def mix_weights(self) -> dict[str, float]:
-        """Weights of the mix: fitted on cross-fitted lists, the defaults before that."""
+        """Weights of the mix, fitted on cross-fitted lists, and of the beams; defaults before that."""
         if not self.folder.finished("stage2_deliberate"):
             return dict(DEFAULT_WEIGHTS)
         weights: dict[str, float] = self.folder.record("stage2_deliberate")["metrics"]["mix"]
+        if self.folder.finished("stage3"):
+            return weights | {"beam": self.folder.record("stage3")["metrics"]["beam"]}
         return weights
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from rich.progress import Progress
 
@@ -88,8 +89,7 @@ def summarise(run: Run, progress: Progress) -> Summary:
 
     Kept in `summary.json` of the run.
     """
-    file = run.folder.path / "summary.json"
-    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    known = _known(run)
     summary: Summary = {}
     for step in (step for step in MODEL_STEPS if run.folder.finished(step)):
         record = run.folder.record(step)
@@ -104,5 +104,22 @@ def summarise(run: Run, progress: Progress) -> Summary:
             else summary["stage2_finetune"].network,
             evaluate_after(run, step, "valid", progress),
         )
-    write_json(file, {step: asdict(stage) for step, stage in summary.items()})
+    write_json(
+        run.folder.path / "summary.json", {step: asdict(stage) for step, stage in summary.items()}
+    )
     return summary
+
+
+def final_figures(run: Run) -> dict[str, Figures]:
+    """Validation figures of the finished model by number of steps; empty before `summarise`."""
+    final = _known(run).get("stage3", {})
+    if final.get("fingerprint") != run.folder.record("stage3")["fingerprint"]:
+        return {}
+    figures: dict[str, Figures] = final["answer"]
+    return figures
+
+
+def _known(run: Run) -> dict[str, Any]:
+    file = run.folder.path / "summary.json"
+    known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return known

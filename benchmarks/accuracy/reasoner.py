@@ -42,7 +42,7 @@ def finished_parts(run: Run) -> list[Part]:
 def shipped(run: Run) -> Model:
     """What the service answers with at effort `deep`."""
     stage, part = finished_networks(run)[-1], finished_parts(run)[-1]
-    return Model.ours(stage, part, run.config.inference.efforts["deep"])
+    return Model.ours(stage, part, run.config.inference.efforts.deep)
 
 
 def judge_network(

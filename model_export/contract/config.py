@@ -49,11 +49,21 @@ class DeliberationConfig(AttentionConfig):
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
+class Efforts(StrictModel):
+    """Reasoning steps for each named effort."""
+
+    fast: int = Field(0, ge=0)
+    balanced: int = Field(2, ge=0)
+    deep: int = Field(4, ge=0)
+
+    def steps(self, effort: Effort) -> int:
+        """Reasoning steps of a named effort."""
+        steps: int = getattr(self, effort)
+        return steps
+
+
 class InferenceConfig(StrictModel):
     """How a request is answered unless it says otherwise."""
 
-    efforts: dict[Effort, int] = Field(
-        default={"fast": 0, "balanced": 2, "deep": 4},
-        description="Reasoning steps for each named effort.",
-    )
+    efforts: Efforts = Efforts()
     beams: int = Field(20, ge=1, description="Beam width of the generative search.")

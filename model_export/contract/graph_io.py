@@ -59,7 +59,7 @@ DELIBERATE_INPUTS = (
     "candidates",  # (B, C, D) text vectors of the candidates
     "history_texts",  # (B, H, D) text vectors of the history's items, right-aligned
     "mask",  # (B, H)
-    "base",  # (B, C) mix of each candidate at this step, relative to the best
+    "base",  # (B, C) mix of each candidate at step 0, relative to the best
     "judged_in",  # (B, C) mean judgement of the rounds before; zeros at first
     "notes_in",  # (B, C, d) what earlier rounds made of each candidate; zeros at first
     "thoughts_in",  # (B, Z, d) thought vectors of the round before; zeros at first

@@ -5,7 +5,8 @@
     answer ──► beam search over semantic IDs, where the mix asks for it
 
 Every step ends in a complete ranking, so the loop is a generator: whoever runs it may stop at any step.
-A ranking looks at the mean of the states so far, which errs less than the last one alone.
+With deliberation, step 0 proposes the candidates and every further step weighs them again; without it
+(the paper's form) a ranking looks at the mean of the states so far, which errs less than the last one alone.
 The graphs run behind one method, in ONNX Runtime or in torch.
 """
 
@@ -54,7 +55,7 @@ class ReasonedStep:
         index: reasoning tokens written so far.
         scores: (B, N) a complete ranking; EXCLUDED where an item is not allowed.
         state: (B, d) s_i.
-        mean_state: (B, d) mean of s_0 … s_i, which the ranking looks at.
+        mean_state: (B, d) mean of s_0 … s_i, by which the states alone rank.
         written: (B,) the token written in this step; None at step 0.
         token_logits: (B, T) the distribution of the token that the next step writes.
         attention: (B, H) share of each history position, right-aligned.
@@ -170,14 +171,17 @@ class ReasoningLoop:
         if self.deliberation:
             candidates = self.scorer.candidates(mix, self.deliberation.candidates)
             features = self.scorer.features(candidates, logits, mix, evidence_rows)
-            weigh = _Deliberation(self, candidates, features, self.tables.item_texts[known], mask)
+            weigh = _Deliberation(
+                self, mix, candidates, features, self.tables.item_texts[known], mask
+            )
         for index in range(1, self.max_steps + 1):
             token = step["token_logits"].argmax(1)
             step = self.runner.run("think", {**fixed, **_continuation(step), "token": token})
             mean_state = mean_state + (step["state"] - mean_state) / (index + 1)
-            scores = self._mix(self._item_logits(mean_state), plain, allowed)
             if weigh:
-                scores = np.where(allowed, weigh.round(scores), EXCLUDED).astype(np.float32)
+                scores = np.where(allowed, weigh.round(), EXCLUDED).astype(np.float32)
+            else:
+                scores = self._mix(self._item_logits(mean_state), plain, allowed)
             yield _reasoned(index, scores, mean_state, token, step, fixed)
 
     def search(self, step: ReasonedStep) -> tuple[NDArray[np.int64], Array]:
@@ -214,6 +218,7 @@ class _Deliberation:
     def __init__(
         self,
         loop: ReasoningLoop,
+        mix: Array,
         candidates: NDArray[np.int64],
         features: Array,
         history_texts: Array,
@@ -223,22 +228,22 @@ class _Deliberation:
         batch, count = candidates.shape
         width = loop.deliberation.d_model
         self.runner = loop.runner
+        self.mix = mix
         self.candidates = candidates
         self.tensors: dict[str, NDArray[Any]] = {
             "features": features,
             "candidates": loop.tables.item_texts[candidates],
             "history_texts": history_texts,
             "mask": mask,
+            "base": np.maximum(np.take_along_axis(relative(mix), candidates, 1), FLOOR),
             "round": np.zeros(1, np.float32),
             "judged_in": np.zeros((batch, count), np.float32),
             "notes_in": np.zeros((batch, count, width), np.float32),
             "thoughts_in": np.zeros((batch, loop.deliberation.thoughts, width), np.float32),
         }
 
-    def round(self, mix: Array) -> Array:
-        """Weigh the candidates once more; `mix` (B, N) is that of the present step."""
-        base = np.maximum(np.take_along_axis(relative(mix), self.candidates, 1), FLOOR)
-        self.tensors["base"] = base
+    def round(self) -> Array:
+        """Weigh the candidates once more; the ranking of the whole catalogue (B, N)."""
         self.tensors["round"] = self.tensors["round"] + 1
         weighed = self.runner.run("deliberate", self.tensors)
         self.tensors |= {
@@ -246,7 +251,7 @@ class _Deliberation:
             "notes_in": weighed["notes"],
             "thoughts_in": weighed["thoughts"],
         }
-        return place_candidates(mix, self.candidates, weighed["scores"])
+        return place_candidates(self.mix, self.candidates, weighed["scores"])
 
 
 def beam_evidence(rows: NDArray[np.int64], log_likelihood: Array, n_items: int) -> Array:

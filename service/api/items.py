@@ -40,7 +40,7 @@ def search_items(
 
 
 @router.get("/{item_id}/similar", responses=problems(404))
-async def similar_items(
+def similar_items(
     item_id: PathId,
     model: Model,
     count: Annotated[int, Query(ge=1, le=MAX_COUNT, description="Items wanted.")] = 10,
@@ -50,7 +50,8 @@ async def similar_items(
     scores = model.vectors @ model.vectors[row]
     scores[row] = -np.inf
     scores[~model.filters.available] = -np.inf
-    nearest = np.argsort(-scores, kind="stable")[:count]
+    few = np.argpartition(-scores, min(count, len(scores) - 1))[:count]
+    nearest = few[np.argsort(-scores[few], kind="stable")]
     catalog = model.bundle.catalog
     return SimilarItems(
         item_id=item_id,

@@ -42,7 +42,7 @@ def measure(
 ) -> Faithfulness:
     """Asks the model as a request does, for the first `users` histories that are long enough."""
     random = np.random.default_rng(0)
-    steps = model.bundle.manifest.inference.efforts["deep"]
+    steps = model.bundle.manifest.inference.efforts.deep
     filter_ = ItemFilter.model_validate({})
     changes = []
     for item_ids in histories:

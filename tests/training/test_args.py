@@ -44,7 +44,7 @@ def test_efforts_must_not_ask_for_more_steps_than_there_are(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match=r"asks for 7 steps, model.max_steps allows 4"):
         config(tmp_path, "[model]\nmax_steps = 4\n[inference.efforts]\ndeep = 7\n")
     allowed = config(tmp_path, "[model]\nmax_steps = 7\n[inference.efforts]\ndeep = 7\n")
-    assert allowed.inference.efforts["deep"] == 7
+    assert dict(allowed.inference.efforts) == {"fast": 0, "balanced": 2, "deep": 7}
 
 
 def test_broken_toml_and_missing_files_are_one_sentence(tmp_path: Path) -> None:

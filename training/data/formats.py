@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import polars as pl
 
 from model_export.contract.errors import DataError
-from training.data.lines import read_lines
+from training.data.lines import MAX_LINE_BYTES, read_lines
 from training.data.table import Table
 
 CSV_BATCH = 1 << 16
@@ -61,6 +61,7 @@ def _read_csv(path: Path) -> Table:
 
 def _csv_records(path: Path) -> Iterator[tuple[int | str, ...]]:
     """Yield (row, cell, …), the header first, all with as many cells; blank lines are skipped."""
+    csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.reader(read_lines(path), strict=True)
     width = None
     row = 1

@@ -1,8 +1,7 @@
 """Stage 2, first half: annotate every training example with a reasoning trace.
 
 Iterative inference (see reasoning.py) runs over all histories in shards. A shard that is on disk is not
-computed again, so the job may be interrupted, and several processes may share it. `traces.jsonl` shows
-some of the traces to a person.
+computed again, so the job may be interrupted. `traces.jsonl` shows some of the traces to a person.
 """
 
 from __future__ import annotations

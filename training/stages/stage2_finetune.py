@@ -5,9 +5,9 @@ where nobody waits for reasoning, keeps a whole share of its own); (b) residual 
 chosen code pulled together; (c) likelihood of [o_1 … o_l] + [c_1 … c_m]; (d) preference of slow
 thinking's answer over the direct model's where slow thinking finds the target likelier.
 
-The labels know the target. A decoder that reads them learns to lean on them, so by default it reads the
-tokens that it would write itself and the labels are targets only (`own_tokens`). Along a path of its own the
-residuals are its own too, so the labels are chosen anew from them.
+The labels know the target, and a decoder that reads nothing else learns to lean on them. So most examples
+(`own_tokens`) read the tokens that the decoder would write itself; along such a path the residuals are its
+own too, and the labels are chosen anew from them.
 
 Only what thinks is trained: items, codes and encoder stay as stage 1 left them, because training them on
 serves the training users more than anybody else.

@@ -79,7 +79,7 @@ def judged(run: Run, name: str) -> Trial:
 
     def measure() -> dict[str, NDArray[np.int64]]:
         found = _judges(run, finished_parts(run), None)
-        deep = run.config.inference.efforts["deep"]
+        deep = run.config.inference.efforts.deep
         return {
             column(part, is_deep): found[part, deep if is_deep else 0].ranks
             for part, is_deep in COLUMNS
@@ -97,7 +97,7 @@ def mixes_without(run: Run) -> Iterator[Trial]:
     record = run.folder.record("stage2_deliberate")
     weights = run.mix_weights
     files = sorted(run.folder.folder("stage2_deliberate").glob("lists-*.npz"))
-    deep = run.config.inference.efforts["deep"]
+    deep = run.config.inference.efforts.deep
     for out in [name for name in weights if name.split("@")[0] in (*TABLES, "popularity")]:
 
         def measure(out: str = out) -> dict[str, NDArray[np.int64]]:

@@ -64,7 +64,7 @@ def _all(base: RunConfig) -> Iterator[Variant]:
     for levels, codes in SHAPES:
         yield Variant(f"codes {levels} x {codes}", {"items": {"levels": levels, "codes": codes}})
     for steps in STEPS:
-        efforts = {name: min(n, steps) for name, n in base.inference.efforts.items()}
+        efforts = {name: min(n, steps) for name, n in base.inference.efforts}
         changes: dict[str, Any] = {
             "model": {"max_steps": steps},
             "inference": {"efforts": efforts | {"deep": steps}},

@@ -162,10 +162,10 @@ def test_the_caller_may_stop_anywhere(any_loop: ReasoningLoop) -> None:
 def test_deliberation_reorders_the_candidates_and_nothing_else(
     model: StreamRec, deliberator: Deliberator
 ) -> None:
-    plain, weighed = steps(loop(model)), steps(loop(model, deliberator))
-    np.testing.assert_array_equal(plain[0].scores, weighed[0].scores)
-    candidates = np.argsort(-plain[0].scores, axis=1)[:, :6]
-    for before, after in zip(plain[1:], weighed[1:], strict=True):
+    [before], weighed = steps(loop(model), count=1), steps(loop(model, deliberator))
+    np.testing.assert_array_equal(before.scores, weighed[0].scores)
+    candidates = np.argsort(-before.scores, axis=1)[:, :6]
+    for after in weighed[1:]:
         order = np.argsort(-after.scores, axis=1)
         for request in range(len(HISTORIES)):
             assert set(order[request, :6]) == set(candidates[request])
@@ -174,8 +174,8 @@ def test_deliberation_reorders_the_candidates_and_nothing_else(
             ]
             assert order[request, 6:].tolist() == rest
     assert any(
-        np.argsort(-a.scores[0]).tolist() != np.argsort(-b.scores[0]).tolist()
-        for a, b in zip(plain[1:], weighed[1:], strict=True)
+        np.argsort(-before.scores[0]).tolist() != np.argsort(-after.scores[0]).tolist()
+        for after in weighed[1:]
     )
 
 
@@ -183,11 +183,11 @@ def test_an_untrained_deliberation_changes_no_ranking(model: StreamRec) -> None:
     torch.manual_seed(8)
     count = len(FEATURES)
     idle = Deliberator(torch.zeros(count), torch.ones(count), 6, d_model=16, heads=2, thoughts=3)
-    [plain, weighed] = (steps(loop(model, d), count=2)[1] for d in (None, idle.eval()))
-    candidates = np.argsort(-steps(loop(model), count=1)[0].scores, axis=1)[:, :6]
-    for request, rows in enumerate(candidates):
-        before = rows[np.argsort(-plain.scores[request, rows])]
-        assert np.argsort(-weighed.scores[request])[:6].tolist() == before.tolist()
+    first, *later = steps(loop(model, idle.eval()))
+    for step in later:
+        np.testing.assert_array_equal(
+            np.argsort(-step.scores, axis=1), np.argsort(-first.scores, axis=1)
+        )
 
 
 @torch.no_grad()

@@ -1,0 +1,91 @@
+"""A bundle is refused unless ONNX Runtime and the bundle's tables answer as torch and the run do."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.progress import Progress
+
+from model_export.contract.bundle import read_manifest, seal_bundle
+from model_export.contract.errors import BundleError
+from model_export.export import export_bundle, model_version
+from model_export.verify import verify_bundle
+from tests.tiny_shop import write_tiny_shop
+from training.args import load_config
+from training.pipeline import train
+from training.run import Run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    shop = tmp_path_factory.mktemp("shop")
+    write_tiny_shop(shop)
+    config = load_config(shop / "config.toml")
+    with Progress(disable=True) as progress:
+        return train(
+            shop / "interactions.csv", shop / "items.csv", shop / "run", config, 0, progress,
+            lambda _: None,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def bundle(run: Run, tmp_path: Path) -> Path:
+    export_bundle(run, tmp_path / "bundle", lambda _: None)
+    return tmp_path / "bundle"
+
+
+def spoil(bundle: Path, name: str, table: np.ndarray) -> None:
+    np.save(bundle / "tables" / f"{name}.npy", table)
+    seal_bundle(bundle, read_manifest(bundle))
+
+
+def test_an_exported_bundle_is_verified(bundle: Path) -> None:
+    assert read_manifest(bundle).verified
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("item_vectors", 0.5), ("item_vectors", np.nan), ("text_weights", 3.0)]
+)
+def test_other_numbers_are_refused(bundle: Path, run: Run, name: str, value: float) -> None:
+    table = np.load(bundle / "tables" / f"{name}.npy")
+    spoil(bundle, name, np.where(np.arange(len(table))[:, None] % 2, table, table * value))
+    with pytest.raises(BundleError, match="refused"):
+        verify_bundle(bundle, run, run.model(), run.deliberator)
+
+
+def test_swapped_leaves_are_refused(bundle: Path, run: Run) -> None:
+    spoil(bundle, "leaf_items", np.load(bundle / "tables" / "leaf_items.npy")[::-1])
+    with pytest.raises(BundleError, match="beam"):
+        verify_bundle(bundle, run, run.model(), run.deliberator)
+
+
+def test_a_damaged_bundle_is_exported_again(bundle: Path, run: Run) -> None:
+    (bundle / "graphs" / "think.onnx").unlink()
+    told: list[str] = []
+    export_bundle(run, bundle, told.append)
+    assert (bundle / "graphs" / "think.onnx").is_file()
+    told.clear()
+    export_bundle(run, bundle, told.append)
+    assert told == [f"{bundle}: unchanged, skipped"]
+
+
+def test_an_interrupted_swap_is_undone(bundle: Path, run: Run) -> None:
+    bundle.rename(bundle.with_name(".bundle.old"))
+    told: list[str] = []
+    export_bundle(run, bundle, told.append)
+    assert told == [f"{bundle}: unchanged, skipped"]
+
+
+def test_models_of_other_weights_have_other_names(run: Run) -> None:
+    before = model_version(run)
+    weights = run.folder.folder("stage3") / "best.safetensors"
+    kept = weights.with_suffix(".kept")
+    shutil.copy(weights, kept)
+    try:
+        weights.write_bytes(weights.read_bytes() + b"\0")
+        assert model_version(run) != before
+    finally:
+        kept.rename(weights)
