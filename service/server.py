@@ -21,6 +21,9 @@ from service.errors import StartError
 from service.logs import configure_logging
 from service.settings import Settings
 
+EMBEDDED_TIMEOUT = 5.0
+"""Seconds that a call to the embedded Redis may take: it writes to disk before it answers."""
+
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; what runs then is finished first.
@@ -36,7 +39,10 @@ def serve(settings: Settings) -> None:
     with ExitStack() as stack:
         if settings.redis_url is None:
             url = stack.enter_context(embedded_redis(settings.redis_folder))
-            settings = settings.model_copy(update={"redis_url": SecretStr(url)})
+            patience = max(settings.redis_timeout, EMBEDDED_TIMEOUT)
+            settings = settings.model_copy(
+                update={"redis_url": SecretStr(url), "redis_timeout": patience}
+            )
         if settings.workers > 1:
             folder = tempfile.TemporaryDirectory(prefix="streamrec-metrics-")
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(folder)

@@ -107,7 +107,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterato
     ).write(bundle / "catalog.jsonl")
     seal_bundle(bundle, read_manifest(bundle).model_copy(update={"files": {}}))
     settings = Settings.model_validate(
-        {"bundle": bundle, "redis_url": redis_url, "page_users": "ada"}
+        {"bundle": bundle, "redis_url": redis_url, "redis_timeout": 5, "page_users": "ada"}
     )
     with running(create_app(settings)) as client:
         yield client

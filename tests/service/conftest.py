@@ -22,6 +22,7 @@ from model_export.contract.files import write_json
 from service.app import create_app
 from service.embedded_redis import embedded_redis
 from service.model import LoadedModel
+from service.server import EMBEDDED_TIMEOUT
 from service.settings import Settings
 from service.trace import Answer, Query, ReplayedStep, StepTrace
 
@@ -140,7 +141,8 @@ def running_shop(
     bundle: Bundle, redis_url: str, reasoner: CountingReasoner | None = None, **settings: object
 ) -> Iterator[httpx.Client]:
     """Serve the hand-made shop."""
-    chosen = Settings.model_validate({"bundle": Path("unused"), "redis_url": redis_url, **settings})
+    defaults = {"bundle": Path("unused"), "redis_url": redis_url, "redis_timeout": EMBEDDED_TIMEOUT}
+    chosen = Settings.model_validate(defaults | settings)
 
     def load(_: Settings) -> LoadedModel:
         used = reasoner or CountingReasoner()
