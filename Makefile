@@ -35,7 +35,8 @@ demo: $(VENV)/.run $(SHOP)/items.csv
 		$(BIN)/streamrec load-histories --interactions $(SHOP)/interactions.csv --redis-folder $(DEMO)/redis
 	@touch $(DEMO)/histories.loaded
 	@sed 's/:8000/:$(PORT)/' docs/demo.txt
-	@exec $(BIN)/streamrec serve --bundle $(DEMO)/bundle --redis-folder $(DEMO)/redis --port $(PORT)
+	@STREAMREC_PAGE_USERS=user-0001,user-0002,user-0003 \
+		exec $(BIN)/streamrec serve --bundle $(DEMO)/bundle --redis-folder $(DEMO)/redis --port $(PORT)
 
 $(SHOP)/items.csv: | $(VENV)/.run
 	@$(BIN)/streamrec sample-data $(SHOP)
