@@ -1,6 +1,6 @@
 """Item texts as vectors: TF-IDF over words, then a linear projection (LSA).
 
-Fitted once in training; the service uses the same object to place a new item beside the old ones.
+Fitted once in training and kept in the bundle, so that a new item can be placed beside the old ones.
 It needs numpy alone and is stored as readable JSON beside plain arrays.
 """
 

@@ -92,10 +92,16 @@ class RecommendRequest(Body):
 
     @property
     def inline_history(self) -> list[str] | None:
-        """Item ids of the inline history, oldest first."""
+        """Item ids of the inline history, oldest first: by time where every entry has one."""
         if self.history is None:
             return None
-        return [item if isinstance(item, str) else item.item_id for item in self.history]
+        entries = [
+            e if isinstance(e, HistoryItem) else HistoryItem(item_id=e) for e in self.history
+        ]
+        times = [entry.timestamp for entry in entries if entry.timestamp is not None]
+        if len(times) == len(entries):
+            entries = [entries[place] for place in sorted(range(len(times)), key=times.__getitem__)]
+        return [entry.item_id for entry in entries]
 
 
 class ItemProperties(BaseModel):

@@ -40,6 +40,19 @@ def test_an_event_changes_the_next_answer(client: httpx.Client) -> None:
     assert answer["reasoning_steps"] == 2
 
 
+def test_an_inline_history_is_read_in_the_order_of_its_times(client: httpx.Client) -> None:
+    early = {"item_id": "tripod", "timestamp": "2026-01-01T00:00:00Z"}
+    late = {"item_id": "camera", "timestamp": "2026-01-02T00:00:00Z"}
+    named = [
+        [
+            item["item_id"]
+            for item in recommend(client, history=h, explain=True)["explanation"]["history"]
+        ]
+        for h in ([early, late], [late, early])
+    ]
+    assert named == [["tripod", "camera"]] * 2
+
+
 def test_an_inline_history_overrides_the_stored_one(client: httpx.Client) -> None:
     client.post("/events", json={"events": [{"user_id": "r-2", "item_id": "camera"}]})
     history = ["lens", {"item_id": "tripod", "timestamp": "2026-01-01T00:00:00Z"}]
