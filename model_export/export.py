@@ -50,6 +50,7 @@ def export_bundle(run: Run, bundle: Path, tell: Callable[[str], None]) -> Manife
         RunError: the run is not finished.
         BundleError: `bundle` is some other folder, or ONNX Runtime and torch disagree.
     """
+    run.folder.record("stage3")
     bundle = bundle.resolve()
     _restore_interrupted(bundle)
     version = model_version(run)

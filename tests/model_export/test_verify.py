@@ -10,13 +10,14 @@ import pytest
 from rich.progress import Progress
 
 from model_export.contract.bundle import read_manifest, seal_bundle
-from model_export.contract.errors import BundleError
+from model_export.contract.errors import BundleError, RunError
 from model_export.export import export_bundle, model_version
 from model_export.verify import verify_bundle
 from tests.tiny_shop import write_tiny_shop
 from training.args import load_config
 from training.pipeline import train
 from training.run import Run
+from training.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +90,10 @@ def test_models_of_other_weights_have_other_names(run: Run) -> None:
         assert model_version(run) != before
     finally:
         kept.rename(weights)
+
+
+def test_an_unfinished_run_is_not_exported(run: Run, tmp_path: Path) -> None:
+    unfinished = Run(RunFolder(tmp_path), run.config, run.seed)
+    with pytest.raises(RunError, match="no finished step 'stage3'"):
+        export_bundle(unfinished, tmp_path / "bundle", lambda _: None)
+    assert not (tmp_path / "bundle").exists()
