@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from model_export.contract.errors import RunError
 from model_export.contract.files import write_json
@@ -28,15 +28,7 @@ StepName = Literal[
     "stage2_deliberate",
     "stage3",
 ]
-STEPS: tuple[StepName, ...] = (
-    "prepare",
-    "items",
-    "stage1",
-    "stage2_annotate",
-    "stage2_finetune",
-    "stage2_deliberate",
-    "stage3",
-)
+STEPS: tuple[StepName, ...] = get_args(StepName)
 CODE_VERSION = 1
 """Raised whenever a step's code changes what it would write."""
 

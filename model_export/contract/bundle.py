@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ from model_export.contract.files import sha256, write_json
 
 FORMAT_VERSION = 1
 GraphName = Literal["encode", "think", "answer", "deliberate"]
-GRAPHS: tuple[GraphName, ...] = ("encode", "think", "answer", "deliberate")
+GRAPHS: tuple[GraphName, ...] = get_args(GraphName)
 
 
 class FileRecord(StrictModel):
