@@ -16,6 +16,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from service.api import errors, events, items, operations, page, recommendations, users
 from service.api.middleware import BodyLimit, EncodedIds, RequestContext
 from service.errors import StartError, StoreError
+from service.event_weights import EventWeights
 from service.metrics import Metrics
 from service.model import LoadedModel, load_model
 from service.settings import Settings
@@ -48,6 +49,7 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
             ),
             recommendations=RecommendationStore(connection, settings.explanation_ttl),
             metrics=metrics,
+            weights=EventWeights.parse(settings.event_weights),
         )
         await model.start()
         metrics.queue_depth.set_function(lambda: app.state.service.model.batcher.depth)

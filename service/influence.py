@@ -60,11 +60,13 @@ def measure_influence(
     allowed = allowed.copy()
     allowed[[row for step in trace.steps for row in step.top] + recommended] = True
     histories = [trace.history, *(without(trace.history, [row]) for row in left_out)]
+    pairs = list(zip(trace.history, trace.counts, strict=False))  # none where all count 1
+    counts = [trace.counts, *([n for row, n in pairs if row != gone] for gone in left_out)]
 
     on_rankings = np.zeros((len(trace.steps), len(left_out)), np.float32)
     on_codes = np.zeros_like(on_rankings)
     codes: Floats = np.empty((0, 0), np.float32)
-    replay = reasoner.replay(histories, allowed, len(trace.steps) - 1)
+    replay = reasoner.replay(histories, allowed, len(trace.steps) - 1, counts)
     for number, (step, replayed) in enumerate(zip(trace.steps, replay, strict=True)):
         if step.written is not None:
             on_codes[number] = -_change(codes[:, [step.written[0]]])[:, 0]

@@ -47,6 +47,19 @@ class Metrics:
             ("result",),
             registry=registry,
         )
+        self.recommendations = Counter(
+            "streamrec_recommendations",
+            "Recommendations that were recorded, so that clicks on them count; effort is `steps` where "
+            "a number of steps was asked for, and `popular` where the model was not.",
+            ("model_version", "effort"),
+            registry=registry,
+        )
+        self.clicks = Counter(
+            "streamrec_clicks",
+            "Recommended items that an event named with their recommendation, each counted once.",
+            ("model_version", "effort"),
+            registry=registry,
+        )
         self.rejected = Counter(
             "streamrec_rejected", "Requests refused.", ("reason",), registry=registry
         )

@@ -53,7 +53,9 @@ class OnnxReasoner:
         thinking = dict(enumerate(queries))
         steps: list[ReasonedStep] = []
         slowest, before = 0.0, time.monotonic()
-        for step in self._loop.run([query.history for query in queries], allowed):
+        histories = [query.history for query in queries]
+        counts = [query.counts for query in queries]
+        for step in self._loop.run(histories, allowed, counts):
             steps.append(step)
             now = time.monotonic()
             slowest, before = max(slowest, now - before), now
@@ -71,11 +73,15 @@ class OnnxReasoner:
                 return
 
     def replay(
-        self, histories: Sequence[Sequence[int]], allowed: NDArray[np.bool_], steps: int
+        self,
+        histories: Sequence[Sequence[int]],
+        allowed: NDArray[np.bool_],
+        steps: int,
+        counts: Sequence[Sequence[float]] | None = None,
     ) -> Iterator[ReplayedStep]:
         """Steps 0 to `steps` for several histories under one mask `allowed` (N,)."""
         masks = np.tile(allowed, (len(histories), 1))
-        for step in self._loop.run(histories, masks):
+        for step in self._loop.run(histories, masks, counts):
             ended = step.index == steps
             scores = self._loop.final_scores(step) if ended else step.scores
             yield ReplayedStep(scores, step.token_logits)

@@ -19,10 +19,11 @@ from service.api.schemas import (
 )
 from service.diversity import diversify
 from service.errors import NotFoundError, StoreError
+from service.event_weights import EventWeights
 from service.metrics import Metrics
 from service.model import LoadedModel
 from service.stores.histories import HistoryStore
-from service.stores.recommendations import RecommendationStore
+from service.stores.recommendations import RecommendationStore, Served
 from service.trace import Answer, ItemTrace, Query, Trace
 
 _DIVERSITY_POOL = 5
@@ -37,6 +38,7 @@ class Recommender:
         histories: stored histories.
         recommendations: where answers are recorded so that they can be explained.
         metrics: what is counted and timed.
+        weights: how much each type of event counts.
     """
 
     def __init__(
@@ -45,11 +47,13 @@ class Recommender:
         histories: HistoryStore,
         recommendations: RecommendationStore,
         metrics: Metrics,
+        weights: EventWeights,
     ) -> None:
         self._model = model
         self._histories = histories
         self._recommendations = recommendations
         self._metrics = metrics
+        self._weights = weights
 
     async def recommend(self, request: RecommendRequest) -> Recommendation:
         """The answer to `request`; without Redis it uses what the request brings along.
@@ -58,14 +62,18 @@ class Recommender:
             OverloadedError: too many requests wait for the model.
         """
         started = time.monotonic()
-        item_ids, degraded = await self._history(request)
-        history, unknown = self._model.bundle.catalog.split_known(item_ids)
-        answer = await self._answer(request, history, started)
+        weighted, degraded = await self._history(request)
+        catalog = self._model.bundle.catalog
+        history, unknown = catalog.split_known(item_id for item_id, _ in weighted)
+        counts = [weight for item_id, weight in weighted if catalog.row(item_id) is not None]
+        if all(count == 1 for count in counts):
+            counts = []
+        answer = await self._answer(request, history, counts, started)
         self._metrics.steps.observe(max(0, len(answer.steps) - 1))
-        trace = self._trace(request, history, answer, degraded)
+        trace = self._trace(request, history, counts, answer, degraded)
 
         recommendation_id = uuid4().hex
-        degraded |= not await self._record(recommendation_id, trace, request.user_id)
+        degraded |= not await self._record(recommendation_id, trace, request)
         took = time.monotonic() - started
         explainer = self._model.explainer
         return Recommendation(
@@ -124,21 +132,24 @@ class Recommender:
             influence = await self._model.influences.submit(trace)
         return self._model.explainer.explanation(recommendation_id, trace, influence)
 
-    async def _history(self, request: RecommendRequest) -> tuple[list[str], bool]:
-        """Item ids, oldest first, and whether they could not be read."""
+    async def _history(self, request: RecommendRequest) -> tuple[list[tuple[str, float]], bool]:
+        """Item ids with their weights, oldest first, and whether they could not be read."""
         if request.inline_history is not None:
-            return request.inline_history, False
-        if request.user_id is None:
-            return [], False
-        try:
-            with self._metrics.stages.labels("history").time():
-                stored = await self._histories.read(request.user_id)
-        except StoreError:
-            return [], True
-        return [interaction.item_id for interaction in stored], False
+            pairs = [(entry.item_id, entry.event_type) for entry in request.inline_history]
+        elif request.user_id is None:
+            pairs = []
+        else:
+            try:
+                with self._metrics.stages.labels("history").time():
+                    stored = await self._histories.read(request.user_id)
+            except StoreError:
+                return [], True
+            pairs = [(interaction.item_id, interaction.event_type) for interaction in stored]
+        weighted = [(item_id, self._weights.of(event_type)) for item_id, event_type in pairs]
+        return [(item_id, weight) for item_id, weight in weighted if weight], False
 
     async def _answer(
-        self, request: RecommendRequest, history: list[int], started: float
+        self, request: RecommendRequest, history: list[int], counts: list[float], started: float
     ) -> Answer:
         model = self._model
         allowed = model.filters.allowed(request.filter, history if request.exclude_seen else ())
@@ -148,7 +159,8 @@ class Recommender:
             answer = self._popular(allowed, pool)
         else:
             deadline = request.deadline_ms and started + request.deadline_ms / 1000
-            query = Query(tuple(history), allowed, self._steps(request), pool, deadline)
+            steps = self._steps(request)
+            query = Query(tuple(history), allowed, steps, pool, deadline, tuple(counts))
             with self._metrics.stages.labels("model").time():
                 answer = await model.batcher.submit(query)
         if request.diversity == 0:
@@ -169,7 +181,12 @@ class Recommender:
         return Answer(rows, (1 / ranks[0]).astype(np.float32), ranks, [])
 
     def _trace(
-        self, request: RecommendRequest, history: list[int], answer: Answer, degraded: bool
+        self,
+        request: RecommendRequest,
+        history: list[int],
+        counts: list[float],
+        answer: Answer,
+        degraded: bool,
     ) -> Trace:
         longest = max(EVIDENCE_HISTORY, self._model.bundle.manifest.model.max_history)
         read = history[-longest:]
@@ -182,6 +199,7 @@ class Recommender:
             created_at=datetime.now(UTC),
             degraded=degraded,
             history=read,
+            counts=counts[-longest:],
             filter=request.filter,
             exclude_seen=request.exclude_seen,
             steps=answer.steps,
@@ -193,17 +211,33 @@ class Recommender:
             ],
         )
 
-    async def _record(self, recommendation_id: str, trace: Trace, user_id: str | None) -> bool:
-        """Whether the answer can be explained later."""
+    async def _record(
+        self, recommendation_id: str, trace: Trace, request: RecommendRequest
+    ) -> bool:
+        """Whether the answer can be explained, and its clicks counted, later."""
         if trace.degraded:
             return False
+        catalog = self._model.bundle.catalog
+        served = Served(
+            trace.model_version,
+            _effort(request, trace),
+            [catalog[item.row].item_id for item in trace.items],
+        )
         try:
             with self._metrics.stages.labels("record").time():
                 record = trace.model_dump_json().encode()
-                await self._recommendations.put(recommendation_id, record, user_id)
+                await self._recommendations.put(recommendation_id, record, served, request.user_id)
         except StoreError:
             return False
+        self._metrics.recommendations.labels(served.model_version, served.effort).inc()
         return True
 
     def _properties(self, row: int) -> ItemProperties:
         return ItemProperties.model_validate(self._model.bundle.catalog[row].model_dump())
+
+
+def _effort(request: RecommendRequest, trace: Trace) -> str:
+    """What the answer is reported under: an effort, `steps` where a number was asked for, or `popular`."""
+    if not trace.steps:
+        return "popular"
+    return request.effort if request.reasoning_steps is None else "steps"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.event_weights import EventWeights
 
 
 class Settings(BaseSettings):
@@ -42,8 +44,15 @@ class Settings(BaseSettings):
     event_id_ttl: int = Field(
         86_400, ge=1, description="Seconds for which a repeated event_id is recognised."
     )
+    event_weights: str = Field(
+        "",
+        description="How much each type of event counts, such as purchase=3,view=1,impression=0; "
+        "1 if not named, 0 keeps a type out of histories.",
+    )
     explanation_ttl: int = Field(
-        3_600, ge=1, description="Seconds for which a recommendation can be explained."
+        3_600,
+        ge=1,
+        description="Seconds for which a recommendation can be explained and clicks on it count.",
     )
 
     page: bool = Field(
@@ -62,6 +71,12 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(1_048_576, ge=1_024, description="Largest accepted request body.")
     drain_seconds: int = Field(10, ge=1, description="Time for running requests at shutdown.")
+
+    @field_validator("event_weights")
+    @classmethod
+    def _weights(cls, text: str) -> str:
+        EventWeights.parse(text)
+        return text
 
     def environment(self) -> dict[str, str]:
         """The environment variables from which a worker process reads these same settings."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service.event_weights import EventWeights
 from service.metrics import Metrics
 from service.model import LoadedModel
 from service.recommender import Recommender
@@ -25,8 +26,11 @@ class ServiceState:
     histories: HistoryStore
     recommendations: RecommendationStore
     metrics: Metrics
+    weights: EventWeights
 
     @property
     def recommender(self) -> Recommender:
         """The recommender of the model in use; a request keeps the one that it began with."""
-        return Recommender(self.model, self.histories, self.recommendations, self.metrics)
+        return Recommender(
+            self.model, self.histories, self.recommendations, self.metrics, self.weights
+        )

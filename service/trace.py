@@ -28,6 +28,7 @@ class Query:
         steps: reasoning steps wanted.
         count: items wanted.
         deadline: `time.monotonic()` by which the answer should be there, or None.
+        counts: how much each item of the history counts as evidence; empty where all count 1.
     """
 
     history: tuple[int, ...]
@@ -35,6 +36,7 @@ class Query:
     steps: int
     count: int
     deadline: float | None = None
+    counts: tuple[float, ...] = ()
 
 
 class StepTrace(BaseModel):
@@ -99,7 +101,11 @@ class Reasoner(Protocol):
         ...
 
     def replay(
-        self, histories: Sequence[Sequence[int]], allowed: NDArray[np.bool_], steps: int
+        self,
+        histories: Sequence[Sequence[int]],
+        allowed: NDArray[np.bool_],
+        steps: int,
+        counts: Sequence[Sequence[float]] | None = None,
     ) -> Iterator[ReplayedStep]:
         """Steps 0 to `steps` for several histories, each as if it were asked alone.
 
@@ -107,6 +113,7 @@ class Reasoner(Protocol):
             histories: catalogue rows, oldest first, at least one each.
             allowed: (N,) which items may be recommended.
             steps: reasoning steps to take.
+            counts: of each history, as in a Query.
         """
         ...
 
@@ -125,6 +132,7 @@ class Trace(BaseModel):
 
     Attributes:
         history: what the model read, oldest first.
+        counts: how much each of these counts as evidence; empty where all count 1.
         filter: the filter of the request.
         exclude_seen: whether the items of the history were left out.
     """
@@ -133,6 +141,7 @@ class Trace(BaseModel):
     created_at: datetime
     degraded: bool
     history: list[int]
+    counts: list[float] = []
     filter: ItemFilter
     exclude_seen: bool
     steps: list[StepTrace]

@@ -27,12 +27,18 @@ class NeighbourTable:
     items: NDArray[np.integer]
     weights: NDArray[np.floating]
 
-    def score(self, histories: NDArray[np.integer], decay: float) -> NDArray[np.float32]:
+    def score(
+        self,
+        histories: NDArray[np.integer],
+        decay: float,
+        counts: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """Sum of the neighbours' weights over a history, each position weighted `decay ** age`.
 
         Args:
             histories: (users, positions) rows, right-aligned, padded with PADDING.
             decay: weight of a position against the one after it.
+            counts: (users, positions) how much each position counts; 1 if not given.
 
         Returns:
             (users, items) scores.
@@ -41,10 +47,11 @@ class NeighbourTable:
         n_items = len(self.items)
         scores = np.zeros((users, n_items), dtype=np.float32)
         age_weight = decay ** np.arange(positions - 1, -1, -1, dtype=np.float32)
-        for line, history in zip(scores, histories, strict=True):
+        for user, (line, history) in enumerate(zip(scores, histories, strict=True)):
             known = history != PADDING
             rows = history[known]
-            contribution = self.weights[rows] * age_weight[known, None]
+            position_weight = age_weight if counts is None else age_weight * counts[user]
+            contribution = self.weights[rows] * position_weight[known, None]
             line += np.bincount(
                 np.maximum(self.items[rows], 0).ravel(), contribution.ravel(), minlength=n_items
             )
@@ -55,6 +62,7 @@ class NeighbourTable:
         histories: NDArray[np.integer],
         decays: Sequence[float],
         candidates: NDArray[np.integer],
+        counts: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """What `score` gives for a few items, at several decays at once, and far cheaper.
 
@@ -62,6 +70,7 @@ class NeighbourTable:
             histories: (users, positions) rows, right-aligned, padded with PADDING.
             decays: weights of a position against the one after it.
             candidates: (users, count) distinct rows.
+            counts: (users, positions) how much each position counts; 1 if not given.
 
         Returns:
             (users, count, decays) scores.
@@ -78,6 +87,8 @@ class NeighbourTable:
             places = place[self.items[rows]]
             position, column = np.nonzero(places != PADDING)
             hit, weight = places[position, column], self.weights[rows[position], column]
+            if counts is not None:
+                weight = weight * counts[user, known[position]]
             for number, by_age in enumerate(age_weights[:, known[position]]):
                 scores[user, :, number] = np.bincount(hit, by_age * weight, minlength=count)
             place[candidates[user]] = PADDING

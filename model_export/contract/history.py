@@ -33,3 +33,25 @@ def encode_history(
         if len(history):
             line[-len(history) :] = history
     return table
+
+
+def encode_counts(
+    counts: Sequence[Sequence[float]] | None, width: int
+) -> NDArray[np.float32] | None:
+    """How much each position counts, as a table aligned with that of `encode_history`.
+
+    Args:
+        counts: one sequence a user, oldest first; an empty one counts every position as 1.
+        width: columns of the result, those of the encoded histories.
+
+    Returns:
+        (users, width), or None where everything counts as 1.
+    """
+    if counts is None or not any(map(len, counts)):
+        return None
+    table = np.ones((len(counts), width), dtype=np.float32)
+    for line, given in zip(table, counts, strict=True):
+        newest = given[-width:]
+        if len(newest):
+            line[-len(newest) :] = newest
+    return table

@@ -23,7 +23,7 @@ from model_export.contract.bundle import Bundle, GraphName
 from model_export.contract.config import DeliberationConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.graph_io import trie_inputs
-from model_export.contract.history import PADDING, Rows, encode_history
+from model_export.contract.history import PADDING, Rows, encode_counts, encode_history
 from model_export.contract.scoring import (
     EXCLUDED,
     FLOOR,
@@ -142,18 +142,26 @@ class ReasoningLoop:
         self.max_steps = max_steps
         self.deliberation = deliberation
 
-    def run(self, histories: Sequence[Rows], allowed: NDArray[np.bool_]) -> Iterator[ReasonedStep]:
+    def run(
+        self,
+        histories: Sequence[Rows],
+        allowed: NDArray[np.bool_],
+        counts: Sequence[Sequence[float]] | None = None,
+    ) -> Iterator[ReasonedStep]:
         """Steps 0, 1, …, max_steps; the caller may stop asking at any of them.
 
         Args:
             histories: catalogue rows, oldest first, at least one each.
             allowed: (B, N) which items may be recommended.
+            counts: how much each position of a history counts as evidence, where it is not 1; empty
+                for a history in which all do. The network reads every position alike.
         """
         rows = encode_history(histories, self.max_history)
         known = np.maximum(rows, 0)
         mask = rows != PADDING
         evidence_rows = encode_history(histories, EVIDENCE_HISTORY)
-        plain = self.scorer.plain_mix(evidence_rows)
+        counted = encode_counts(counts, evidence_rows.shape[1])
+        plain = self.scorer.plain_mix(evidence_rows, counted)
 
         step = self.runner.run("encode", {"history": self.tables.item_inputs[known], "mask": mask})
         mean_state = step["state"]
@@ -170,7 +178,7 @@ class ReasoningLoop:
         weigh = None
         if self.deliberation:
             candidates = self.scorer.candidates(mix, self.deliberation.candidates)
-            features = self.scorer.features(candidates, logits, mix, evidence_rows)
+            features = self.scorer.features(candidates, logits, mix, evidence_rows, counted)
             weigh = _Deliberation(
                 self, mix, candidates, features, self.tables.item_texts[known], mask
             )

@@ -75,16 +75,19 @@ class Scorer:
     popularity: NDArray[np.integer]
     weights: Mapping[str, float]
 
-    def evidence(self, histories: NDArray[np.integer], name: str) -> Array:
+    def evidence(
+        self, histories: NDArray[np.integer], name: str, counts: Array | None = None
+    ) -> Array:
         """Evidence "table@decay" of every item (B, N) for right-aligned histories (B, H)."""
         table, decay = name.split("@")
-        return as_evidence(self.tables[table].score(histories, float(decay)), table)
+        return as_evidence(self.tables[table].score(histories, float(decay), counts), table)
 
-    def plain_mix(self, histories: NDArray[np.integer]) -> Array:
+    def plain_mix(self, histories: NDArray[np.integer], counts: Array | None = None) -> Array:
         """All of the mix but the state's part, which alone changes from step to step.
 
         Args:
             histories: (B, H) rows, right-aligned.
+            counts: (B, H) how much each position counts; 1 if not given.
 
         Returns:
             (B, N).
@@ -92,7 +95,7 @@ class Scorer:
         total = np.zeros((len(histories), len(self.popularity)), dtype=np.float32)
         for name, weight in self.weights.items():
             if "@" in name and weight:
-                total += weight * self.evidence(histories, name)
+                total += weight * self.evidence(histories, name, counts)
         if weight := self.weights.get("popularity", 0.0):
             total += weight * np.log1p(self.popularity).astype(np.float32)
         return total
@@ -110,6 +113,7 @@ class Scorer:
         state_logits: Array,
         mix: Array,
         histories: NDArray[np.integer],
+        counts: Array | None = None,
     ) -> Array:
         """Everything that is known of each candidate (B, C, FEATURES).
 
@@ -118,12 +122,13 @@ class Scorer:
             state_logits: (B, N).
             mix: (B, N).
             histories: (B, H).
+            counts: (B, H) how much each position counts; 1 if not given.
         """
         count = candidates.shape[1]
         features = np.empty((*candidates.shape, len(FEATURES)), dtype=np.float32)
         for number, name in enumerate(TABLES):
             columns = slice(number * len(DECAYS), (number + 1) * len(DECAYS))
-            scores = self.tables[name].score_candidates(histories, DECAYS, candidates)
+            scores = self.tables[name].score_candidates(histories, DECAYS, candidates, counts)
             features[..., columns] = as_evidence(scores, name)
         known = (histories != PADDING).sum(1)
         features[..., -5] = _floored(relative(state_logits), candidates)

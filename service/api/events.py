@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
 
 from fastapi import APIRouter
 from pydantic import ValidationError
@@ -11,6 +12,9 @@ from pydantic import ValidationError
 from service.api.deps import Service
 from service.api.errors import problems
 from service.api.schemas import Event, EventBatch, EventsReceipt, RejectedEvent
+from service.errors import StoreError
+from service.event_weights import EventWeights
+from service.state import ServiceState
 from service.stores import histories
 from service.stores.histories import Interaction, now_ms
 
@@ -28,7 +32,7 @@ async def add_events(batch: EventBatch, service: Service) -> EventsReceipt:
     rejected: list[RejectedEvent] = []
     for index, event in enumerate(batch.events):
         if isinstance(event, Event):
-            by_user[event.user_id].append(_stored(event))
+            by_user[event.user_id].append(_stored(event, service.weights))
         else:
             rejected.append(RejectedEvent(index=index, problem=_problem(event)))
     stored = sum(
@@ -36,6 +40,7 @@ async def add_events(batch: EventBatch, service: Service) -> EventsReceipt:
             *(service.histories.append(user_id, events) for user_id, events in by_user.items())
         )
     )
+    await _count_clicks(batch, service)
     receipt = EventsReceipt(
         accepted=stored,
         duplicates=len(batch.events) - len(rejected) - stored,
@@ -47,9 +52,24 @@ async def add_events(batch: EventBatch, service: Service) -> EventsReceipt:
     return receipt
 
 
-def _stored(event: Event) -> histories.Event:
+async def _count_clicks(batch: EventBatch, service: ServiceState) -> None:
+    """Report the clicks among stored events; an event of weight 0 is none."""
+    clicks = [
+        (event.recommendation_id, event.item_id)
+        for event in batch.events
+        if isinstance(event, Event)
+        and event.recommendation_id is not None
+        and service.weights.of(event.event_type)
+    ]
+    with suppress(StoreError):  # counted as such; the events are stored all the same
+        for served in await service.recommendations.click(clicks):
+            service.metrics.clicks.labels(served.model_version, served.effort).inc()
+
+
+def _stored(event: Event, weights: EventWeights) -> histories.Event:
     at = now_ms() if event.timestamp is None else int(event.timestamp.timestamp() * 1000)
-    return histories.Event(Interaction(event.item_id, at, event.event_type), event.event_id)
+    interaction = Interaction(event.item_id, at, event.event_type)
+    return histories.Event(interaction, event.event_id, beside=not weights.of(event.event_type))
 
 
 def _problem(event: object) -> str:

@@ -23,11 +23,17 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+EventType = Annotated[str, Field(min_length=1, max_length=64, examples=["purchase"])]
+
+
 class HistoryItem(Body):
     """One event of an inline history."""
 
     item_id: Id
-    timestamp: Time | None = None
+    timestamp: Time | None = Field(
+        None, description="When it happened; where all have one, they are read in this order."
+    )
+    event_type: EventType | None = Field(None, description="Weighs as in a stored history.")
 
 
 class CategoryFilter(Body):
@@ -91,8 +97,8 @@ class RecommendRequest(Body):
     explain: bool = Field(False, description="Return the explanation with the answer.")
 
     @property
-    def inline_history(self) -> list[str] | None:
-        """Item ids of the inline history, oldest first: by time where every entry has one."""
+    def inline_history(self) -> list[HistoryItem] | None:
+        """The inline history, oldest first: by time where every entry has one."""
         if self.history is None:
             return None
         entries = [
@@ -101,7 +107,7 @@ class RecommendRequest(Body):
         times = [entry.timestamp for entry in entries if entry.timestamp is not None]
         if len(times) == len(entries):
             entries = [entries[place] for place in sorted(range(len(times)), key=times.__getitem__)]
-        return [entry.item_id for entry in entries]
+        return entries
 
 
 class ItemProperties(BaseModel):
@@ -187,10 +193,13 @@ class Event(Body):
     user_id: Id = Field(examples=["u-1"])
     item_id: Id
     timestamp: Time | None = Field(None, description="When it happened; now if not given.")
-    event_type: str | None = Field(None, min_length=1, max_length=64, examples=["purchase"])
+    event_type: EventType | None = Field(
+        None, description="What was done; the settings say how much it counts."
+    )
     recommendation_id: Id | None = Field(
         None,
-        description="The recommendation that led to it.",
+        description="The recommendation that led to it: a click in the metrics, once for each of its "
+        "items while it is recorded.",
         examples=["5f0c1e6a9b3d4c7e8f10a2b3"],
     )
 
@@ -228,6 +237,9 @@ class StoredEvent(BaseModel):
     timestamp: datetime
     event_type: str | None
     known: bool = Field(description="Whether the catalogue has the item.")
+    weight: float = Field(
+        ge=0, description="How much it counts; 0 is kept beside the history.", examples=[3.0]
+    )
 
 
 class UserHistory(BaseModel):

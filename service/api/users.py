@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from heapq import merge
 
 from fastapi import APIRouter
 
@@ -18,6 +19,8 @@ router = APIRouter(prefix="/users", tags=["users"])
 async def history(user_id: PathId, service: Service) -> UserHistory:
     """What is stored of a user, oldest first."""
     catalog = service.model.bundle.catalog
+    history = await service.histories.read(user_id)
+    beside = await service.histories.read(user_id, beside=True)
     return UserHistory(
         user_id=user_id,
         events=[
@@ -26,8 +29,9 @@ async def history(user_id: PathId, service: Service) -> UserHistory:
                 timestamp=datetime.fromtimestamp(stored.at / 1000, UTC),
                 event_type=stored.event_type,
                 known=catalog.row(stored.item_id) is not None,
+                weight=service.weights.of(stored.event_type),
             )
-            for stored in await service.histories.read(user_id)
+            for stored in merge(history, beside, key=lambda stored: stored.at)
         ],
     )
 

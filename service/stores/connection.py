@@ -86,6 +86,6 @@ def user_key(user_id: str, what: str) -> str:
     return f"streamrec:{{{quote(user_id, safe='')}}}:{what}"
 
 
-def recommendation_key(recommendation_id: str) -> str:
-    """Key of one recorded recommendation."""
-    return f"streamrec:recommendation:{quote(recommendation_id, safe='')}"
+def recommendation_key(recommendation_id: str, what: str) -> str:
+    """Key of something of one recommendation; all of it lies in one slot of a Redis Cluster."""
+    return f"streamrec:{{recommendation:{quote(recommendation_id, safe='')}}}:{what}"

@@ -4,6 +4,8 @@ An event with an `event_id` is stored exactly once. Its id and the event are wri
 and WATCH lets that happen only if no other writer came between the check and the write; Redis
 applies (and logs to disk) all of it or nothing. A caller who got no answer sends the event again.
 An event without an id is stored each time it is sent.
+
+Events that weigh nothing lie in a list of their own, so that they never crowd out the history.
 """
 
 from __future__ import annotations
@@ -39,10 +41,11 @@ class Interaction:
 
 @dataclass(frozen=True)
 class Event:
-    """An interaction on its way into a history."""
+    """An interaction on its way into a history, or into the list beside it."""
 
     interaction: Interaction
     event_id: str | None = None
+    beside: bool = False
 
 
 class HistoryStore:
@@ -69,7 +72,7 @@ class HistoryStore:
         Raises:
             StoreError: whether anything was stored is unknown; send the same events again.
         """
-        history, event_ids = _keys(user_id)
+        history, beside, event_ids = _keys(user_id)
         async with self._connection.calls() as redis:
             while True:
                 async with redis.pipeline(transaction=True) as pipe:
@@ -80,8 +83,9 @@ class HistoryStore:
                         known = set(await stored)
                     new, new_ids = _unseen(events, known)
                     pipe.multi()  # type: ignore[no-untyped-call]
-                    if new:
-                        self._push(pipe, history, new)
+                    for key, wanted in ((history, False), (beside, True)):
+                        if found := [e.interaction for e in new if e.beside is wanted]:
+                            self._push(pipe, key, found)
                     if new_ids:
                         pipe.rpush(event_ids, *new_ids)
                         pipe.ltrim(event_ids, -_EVENT_IDS_KEPT, -1)
@@ -92,15 +96,15 @@ class HistoryStore:
                         continue
                     return len(new)
 
-    async def read(self, user_id: str) -> list[Interaction]:
-        """The stored history, oldest first; empty for an unknown user.
+    async def read(self, user_id: str, *, beside: bool = False) -> list[Interaction]:
+        """The stored history, or the events beside it, oldest first; empty for an unknown user.
 
         Raises:
             StoreError: Redis does not answer.
         """
-        history, _ = _keys(user_id)
+        key = _keys(user_id)[1 if beside else 0]
         async with self._connection.calls() as redis:
-            stored: Any = redis.lrange(history, 0, -1)
+            stored: Any = redis.lrange(key, 0, -1)
             lines: list[bytes] = await stored
         return [Interaction(*json.loads(line)) for line in lines]
 
@@ -115,14 +119,14 @@ class HistoryStore:
             redis.pipeline(transaction=False) as pipe,
         ):
             for user_id, interactions in histories:
-                history, event_ids = _keys(user_id)
-                pipe.unlink(history, event_ids)
+                history, *others = _keys(user_id)
+                pipe.unlink(history, *others)
                 if interactions:
                     self._push(pipe, history, interactions)
             await pipe.execute()
 
     async def erase(self, user_id: str) -> None:
-        """Forget the user's history and event ids.
+        """Forget the user's history, the events beside it and event ids.
 
         Raises:
             StoreError: Redis does not answer.
@@ -143,8 +147,12 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _keys(user_id: str) -> tuple[str, str]:
-    return user_key(user_id, "history"), user_key(user_id, "event_ids")
+def _keys(user_id: str) -> tuple[str, str, str]:
+    return (
+        user_key(user_id, "history"),
+        user_key(user_id, "beside"),
+        user_key(user_id, "event_ids"),
+    )
 
 
 def _line(interaction: Interaction) -> str:
@@ -154,10 +162,10 @@ def _line(interaction: Interaction) -> str:
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
-def _unseen(events: Sequence[Event], known: set[bytes]) -> tuple[list[Interaction], list[bytes]]:
+def _unseen(events: Sequence[Event], known: set[bytes]) -> tuple[list[Event], list[bytes]]:
     """The events whose id is neither known nor repeated, and the fingerprints of their ids."""
     seen = set(known)
-    interactions: list[Interaction] = []
+    new: list[Event] = []
     fingerprints: list[bytes] = []
     for event in events:
         if event.event_id is not None:
@@ -166,5 +174,5 @@ def _unseen(events: Sequence[Event], known: set[bytes]) -> tuple[list[Interactio
                 continue
             seen.add(fingerprint)
             fingerprints.append(fingerprint)
-        interactions.append(event.interaction)
-    return interactions, fingerprints
+        new.append(event)
+    return new, fingerprints

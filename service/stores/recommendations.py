@@ -1,12 +1,30 @@
-"""Recorded recommendations: what can still be explained, until it expires."""
+"""Recorded recommendations: what can be explained and what clicks count for, until it expires."""
 
 from __future__ import annotations
 
+import json
 import time
 import zlib
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from service.stores.connection import Connection, recommendation_key, user_key
+
+_PARTS = ("trace", "served", "clicked")
+
+
+class Served(NamedTuple):
+    """What a click on an answer counts for.
+
+    Attributes:
+        model_version: of the model that made the answer.
+        effort: how long it thought.
+        item_ids: what was recommended; anything else is no click.
+    """
+
+    model_version: str
+    effort: str
+    item_ids: list[str]
 
 
 class RecommendationStore:
@@ -21,13 +39,16 @@ class RecommendationStore:
         self._connection = connection
         self._ttl = ttl
 
-    async def put(self, recommendation_id: str, record: bytes, user_id: str | None) -> None:
+    async def put(
+        self, recommendation_id: str, record: bytes, served: Served, user_id: str | None
+    ) -> None:
         """Keep a record; that of a user is found again by `erase`.
 
         Raises:
             StoreError: Redis does not answer; the record may be lost.
         """
         now = time.time()
+        trace, serving, _ = _keys(recommendation_id)
         async with (
             self._connection.calls() as redis,
             redis.pipeline(transaction=False) as pipe,
@@ -38,7 +59,8 @@ class RecommendationStore:
                 pipe.zremrangebyscore(index, "-inf", now - self._ttl)
                 pipe.zadd(index, {recommendation_id: now})
                 pipe.expire(index, self._ttl)
-            pipe.set(recommendation_key(recommendation_id), zlib.compress(record, 1), ex=self._ttl)
+            pipe.set(trace, zlib.compress(record, 1), ex=self._ttl)
+            pipe.set(serving, json.dumps(served, ensure_ascii=False), ex=self._ttl)
             await pipe.execute()
 
     async def get(self, recommendation_id: str) -> bytes | None:
@@ -48,9 +70,43 @@ class RecommendationStore:
             StoreError: Redis does not answer.
         """
         async with self._connection.calls() as redis:
-            stored: Any = redis.get(recommendation_key(recommendation_id))
+            stored: Any = redis.get(_keys(recommendation_id)[0])
             record: bytes | None = await stored
         return None if record is None else zlib.decompress(record)
+
+    async def click(self, clicks: Iterable[tuple[str, str]]) -> list[Served]:
+        """Note clicks and return what each new one counts for.
+
+        Each recommended item of each answer is clicked at most once, by whichever replica notes it
+        first. A click on an answer that is not recorded (any more), or on an item that it did not
+        recommend, counts for nothing.
+
+        Args:
+            clicks: recommendation id and item id of each.
+
+        Raises:
+            StoreError: Redis does not answer; some of the clicks may be lost to the count.
+        """
+        distinct = list(dict.fromkeys(clicks))
+        if not distinct:
+            return []
+        async with self._connection.calls() as redis:
+            async with redis.pipeline(transaction=False) as pipe:
+                for recommendation_id, _ in distinct:
+                    pipe.get(_keys(recommendation_id)[1])
+                found = [value and Served(*json.loads(value)) for value in await pipe.execute()]
+            known = [
+                (recommendation_id, item_id, served)
+                for (recommendation_id, item_id), served in zip(distinct, found, strict=True)
+                if served and item_id in served.item_ids
+            ]
+            async with redis.pipeline(transaction=False) as pipe:
+                for recommendation_id, item_id, _ in known:
+                    clicked = _keys(recommendation_id)[2]
+                    pipe.sadd(clicked, item_id)
+                    pipe.expire(clicked, self._ttl)
+                added = (await pipe.execute())[::2]
+        return [served for (_, _, served), new in zip(known, added, strict=True) if new]
 
     async def erase(self, user_id: str) -> None:
         """Forget every record of the user.
@@ -65,6 +121,11 @@ class RecommendationStore:
         ):
             listed: Any = redis.zrange(index, 0, -1)
             for recommendation_id in await listed:
-                pipe.unlink(recommendation_key(recommendation_id.decode()))
+                pipe.unlink(*_keys(recommendation_id.decode()))
             pipe.unlink(index)
             await pipe.execute()
+
+
+def _keys(recommendation_id: str) -> list[str]:
+    """Where the trace, what was served, and the clicked items are."""
+    return [recommendation_key(recommendation_id, part) for part in _PARTS]

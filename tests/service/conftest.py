@@ -52,7 +52,11 @@ class CountingReasoner:
         yield from enumerate(self._one(query) for query in queries)
 
     def replay(
-        self, histories: Sequence[Sequence[int]], allowed: NDArray[np.bool_], steps: int
+        self,
+        histories: Sequence[Sequence[int]],
+        allowed: NDArray[np.bool_],
+        steps: int,
+        _: object = None,
     ) -> Iterator[ReplayedStep]:
         """The last item of the history is all that counts."""
         for _ in range(steps + 1):

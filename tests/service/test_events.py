@@ -31,12 +31,14 @@ def test_accepted_means_stored(client: httpx.Client) -> None:
             "timestamp": "2023-11-14T22:13:20Z",
             "event_type": "view",
             "known": True,
+            "weight": 1.0,
         },
         {
             "item_id": "ghost",
             "timestamp": "2025-12-31T22:00:00Z",
             "event_type": None,
             "known": False,
+            "weight": 1.0,
         },
     ]
 

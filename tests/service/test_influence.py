@@ -23,7 +23,11 @@ class Counting:
         raise NotImplementedError
 
     def replay(
-        self, histories: Sequence[Sequence[int]], allowed: NDArray[np.bool_], steps: int
+        self,
+        histories: Sequence[Sequence[int]],
+        allowed: NDArray[np.bool_],
+        steps: int,
+        _: object = None,
     ) -> Iterator[ReplayedStep]:
         counts = np.array([list(history).count(2) for history in histories], dtype=np.float32)
         for step in range(steps + 1):

@@ -14,7 +14,7 @@ import pytest
 from service.errors import StartError, StoreError
 from service.stores.connection import Connection
 from service.stores.histories import Event, HistoryStore, Interaction
-from service.stores.recommendations import RecommendationStore
+from service.stores.recommendations import RecommendationStore, Served
 
 
 @asynccontextmanager
@@ -115,16 +115,21 @@ def test_erasure_leaves_no_key(redis_url: str, user: str) -> None:
     async def check(connection: Connection) -> None:
         store, records = histories(connection), RecommendationStore(connection, ttl=60)
         for name in (user, "other"):
-            await store.append(name, [event("a", "1")])
-            await records.put(f"record-of-{name}", b"{}", name)
+            ignored = Event(Interaction("a", 1, "impression"), beside=True)
+            await store.append(name, [event("a", "1"), ignored])
+            await records.put(f"record-of-{name}", b"{}", Served("m", "deep", ["a"]), name)
+            assert await records.click([(f"record-of-{name}", "a")])
         await records.erase(user)
         await store.erase(user)
         left = sorted([key.decode() async for key in connection.redis.scan_iter()])
         assert left == [
-            "streamrec:recommendation:record-of-other",
             *(
                 f"streamrec:{{other}}:{what}"
-                for what in ("event_ids", "history", "recommendations")
+                for what in ("beside", "event_ids", "history", "recommendations")
+            ),
+            *(
+                f"streamrec:{{recommendation:record-of-other}}:{what}"
+                for what in ("clicked", "served", "trace")
             ),
         ]
 
@@ -134,11 +139,36 @@ def test_erasure_leaves_no_key(redis_url: str, user: str) -> None:
 def test_records_expire(redis_url: str) -> None:
     async def check(connection: Connection) -> None:
         records = RecommendationStore(connection, ttl=30)
-        await records.put("r", b'{"a": 1}', None)
+        await records.put("r", b'{"a": 1}', Served("m", "deep", ["a"]), None)
         assert await records.get("r") == b'{"a": 1}'
         assert await records.get("q") is None
-        ttl: Any = connection.redis.ttl("streamrec:recommendation:r")
-        assert 0 < await ttl <= 30
+        await records.click([("r", "a")])
+        for what in ("trace", "served", "clicked"):
+            ttl: Any = connection.redis.ttl(f"streamrec:{{recommendation:r}}:{what}")
+            assert 0 < await ttl <= 30
+
+    on(redis_url, check)
+
+
+def test_a_recommended_item_is_clicked_once(redis_url: str) -> None:
+    async def check(connection: Connection) -> None:
+        one, other = (RecommendationStore(connection, ttl=30) for _ in range(2))
+        served = Served("m-1", "deep", ["a", "b"])
+        await one.put("r", b"{}", served, None)
+        assert await one.click([("r", "a"), ("r", "a"), ("r", "x"), ("ghost", "a")]) == [served]
+        assert await other.click([("r", "a"), ("r", "b")]) == [served]
+        assert await other.click([]) == []
+
+    on(redis_url, check)
+
+
+def test_events_that_weigh_nothing_do_not_crowd_out_a_history(redis_url: str) -> None:
+    async def check(connection: Connection) -> None:
+        store = histories(connection, cap=3)
+        shown = [Event(Interaction("x", 1, "impression"), str(n), beside=True) for n in range(9)]
+        assert await store.append("u", [event("a"), *shown, *shown, event("b")]) == 11
+        assert await items(store, "u") == ["a", "b"]
+        assert len(await store.read("u", beside=True)) == 3
 
     on(redis_url, check)
 
