@@ -26,7 +26,7 @@ class Body(BaseModel):
 EventType = Annotated[str, Field(min_length=1, max_length=64, examples=["purchase"])]
 
 
-class HistoryItem(Body):
+class HistoryEntry(Body):
     """One event of an inline history."""
 
     item_id: Id
@@ -72,7 +72,7 @@ class RecommendRequest(Body):
     user_id: Id | None = Field(
         None, description="Whose stored history to use; an unknown user gets popular items."
     )
-    history: list[Id | HistoryItem] | None = Field(
+    history: list[Id | HistoryEntry] | None = Field(
         None,
         max_length=MAX_HISTORY,
         description="History of this session, oldest first; used in place of the stored one.",
@@ -97,12 +97,12 @@ class RecommendRequest(Body):
     explain: bool = Field(False, description="Return the explanation with the answer.")
 
     @property
-    def inline_history(self) -> list[HistoryItem] | None:
+    def inline_history(self) -> list[HistoryEntry] | None:
         """The inline history, oldest first: by time where every entry has one."""
         if self.history is None:
             return None
         entries = [
-            e if isinstance(e, HistoryItem) else HistoryItem(item_id=e) for e in self.history
+            e if isinstance(e, HistoryEntry) else HistoryEntry(item_id=e) for e in self.history
         ]
         times = [entry.timestamp for entry in entries if entry.timestamp is not None]
         if len(times) == len(entries):
