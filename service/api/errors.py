@@ -28,18 +28,28 @@ class FieldError(BaseModel):
     """One thing that is wrong."""
 
     location: str = Field(description="Where it is.", examples=["body.count"])
-    message: str = Field(examples=["Input should be less than or equal to 100"])
+    message: str = Field(
+        description="What is wrong.", examples=["Input should be less than or equal to 100"]
+    )
 
 
 class Problem(BaseModel):
     """A problem document (RFC 9457)."""
 
-    type: str = Field(examples=["urn:stream-rec:problem:overloaded"])
-    title: str = Field(examples=["Too many requests wait"])
-    status: int = Field(examples=[503])
-    detail: str = Field(examples=["too many requests wait for the model; try again shortly"])
+    type: str = Field(
+        description="Names the kind of problem.", examples=["urn:stream-rec:problem:overloaded"]
+    )
+    title: str = Field(description="The kind in words.", examples=["Too many requests wait"])
+    status: int = Field(description="The HTTP status.", examples=[503])
+    detail: str = Field(
+        description="What is wrong here, and what to do.",
+        examples=["too many requests wait for the model; try again shortly"],
+    )
     instance: str = Field(description="The path that was asked for.", examples=["/recommend"])
-    request_id: str = Field(description="Also in the X-Request-ID header and in the log.")
+    request_id: str = Field(
+        description="Also in the X-Request-ID header and in the log.",
+        examples=["0b7c2f6e4d5a4f0c8a9e1d2c3b4a5f60"],
+    )
     errors: list[FieldError] = Field([], description="Every single thing that is wrong.")
 
 

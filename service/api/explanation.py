@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 ReasonKind = Literal["rests_on", "follows", "similar", "reasoned", "fits", "popular"]
+RecommendationId = Annotated[
+    str,
+    Field(
+        description="Name it in events, and to `/explain`.",
+        examples=["5f0c1e6a9b3d4c7e8f10a2b3"],
+    ),
+]
+ModelVersion = Annotated[
+    str,
+    Field(
+        description="Names the weights and tables that made the answer.",
+        examples=["20260301-3fa9c2"],
+    ),
+]
+Rank = Annotated[int, Field(ge=1, description="Place in the ranking; 1 is best.", examples=[1])]
+Score = Annotated[
+    float,
+    Field(
+        description="Orders the items of one answer; not comparable between answers.",
+        examples=[2.31],
+    ),
+]
+Steps = Annotated[int, Field(ge=0, description="Reasoning steps that were taken.", examples=[4])]
 
 
 class Reason(BaseModel):
@@ -17,9 +40,12 @@ class Reason(BaseModel):
         description="`rests_on`: without these it would be less likely, as measured for an "
         "explanation; `follows`: others went on to it; `similar`: it reads like something in the "
         "history; `reasoned`: the reasoning lifted it; `fits`: the network alone found it; "
-        "`popular`: nothing is known of the user."
+        "`popular`: nothing is known of the user.",
+        examples=["follows"],
     )
-    text: str = Field(examples=["often follows “Canon EOS R50”"])
+    text: str = Field(
+        description="The reason in words.", examples=["often follows “Canon EOS R50”"]
+    )
     item_ids: list[str] = Field(
         description="Items of the history that the reason rests on.", examples=[["camera-017"]]
     )
@@ -28,8 +54,10 @@ class Reason(BaseModel):
 class NamedItem(BaseModel):
     """An item and what a person calls it."""
 
-    item_id: str = Field(examples=["camera-017"])
-    title: str = Field(description="The title, or the id where there is none.")
+    item_id: str = Field(description="The external id.", examples=["camera-017"])
+    title: str = Field(
+        description="The title, or the id where there is none.", examples=["Canon EOS R50"]
+    )
 
 
 _INFLUENCE = (
@@ -71,33 +99,39 @@ class ItemInfluence(NamedItem):
 class AttendedItem(NamedItem):
     """An item of the history that the network looked at; looking is not yet influence."""
 
-    share: float = Field(ge=0, le=1, description="Share of the attention in this step.")
+    share: float = Field(
+        ge=0, le=1, description="Share of the attention in this step.", examples=[0.41]
+    )
 
 
 class MovedItem(NamedItem):
     """An item near the top after a step."""
 
-    rank: int = Field(ge=1)
+    rank: Rank
     previous_rank: int | None = Field(
-        description="Rank one step earlier; null where it was not near the top."
+        description="Rank one step earlier; null where it was not near the top.", examples=[3]
     )
 
 
 class WrittenCode(BaseModel):
     """A code of a semantic ID as a thought."""
 
-    level: int = Field(ge=0, description="0 is the coarsest level.")
-    code: int = Field(ge=0)
+    level: int = Field(ge=0, description="0 is the coarsest level.", examples=[1])
+    code: int = Field(ge=0, description="Number of the code in its level.", examples=[17])
     label: str = Field(
         description="What the items under this code have in common.", examples=["tripods, supports"]
     )
-    probability: float = Field(ge=0, le=1)
+    probability: float = Field(
+        ge=0, le=1, description="Its share among all codes that could be written.", examples=[0.62]
+    )
 
 
 class ReasoningStep(BaseModel):
     """One step of the reasoning; step 0 is the impression before any thought."""
 
-    step: int = Field(ge=0)
+    step: int = Field(
+        ge=0, description="Number of the step; 0 is the first impression.", examples=[2]
+    )
     summary: str = Field(
         description="The step in a sentence.",
         examples=["After “Canon EOS R50”, step 2 settled on tripods, supports (62%)."],
@@ -111,16 +145,18 @@ class ReasoningStep(BaseModel):
     )
     attended: list[AttendedItem] = Field(description="History items looked at, most first.")
     distance_to_final: float = Field(
-        ge=0, description="Cosine distance between the state and the final state."
+        ge=0, description="Cosine distance between the state and the final state.", examples=[0.13]
     )
 
 
 class ExplainedItem(NamedItem):
     """A recommended item, how it rose, and why it is there."""
 
-    rank: int = Field(ge=1)
-    score: float
-    ranks_by_step: list[int] = Field(description="Its rank after each step, from step 0.")
+    rank: Rank
+    score: Score
+    ranks_by_step: list[int] = Field(
+        description="Its rank after each step, from step 0.", examples=[[9, 4, 1, 1, 1]]
+    )
     summary: str = Field(
         description="How it came to its place, in a sentence or two.",
         examples=[
@@ -138,15 +174,19 @@ class ExplainedItem(NamedItem):
 class Explanation(BaseModel):
     """How one recommendation came about."""
 
-    recommendation_id: str
-    model_version: str
-    created_at: datetime
-    reasoning_steps: int = Field(ge=0)
-    degraded: bool
+    recommendation_id: RecommendationId
+    model_version: ModelVersion
+    created_at: datetime = Field(
+        description="When the answer was given.", examples=["2026-03-01T12:00:00Z"]
+    )
+    reasoning_steps: Steps
+    degraded: bool = Field(
+        description="True where the history store failed while the answer was made."
+    )
     summary: str = Field(
         description="The answer in a sentence.",
         examples=["After 4 steps of thinking, the answer rests most on “Canon EOS R50”."],
     )
     history: list[HistoryItem] = Field(description="What the model read, oldest first.")
     steps: list[ReasoningStep] = Field(description="Empty where no model was asked.")
-    items: list[ExplainedItem]
+    items: list[ExplainedItem] = Field(description="The recommended items, best first.")

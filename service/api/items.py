@@ -29,7 +29,9 @@ def search_items(
             examples=["canon cam"],
         ),
     ] = "",
-    limit: Annotated[int, Query(ge=1, le=MAX_COUNT, description="Items wanted.")] = 20,
+    limit: Annotated[
+        int, Query(ge=1, le=MAX_COUNT, description="Items wanted.", examples=[20])
+    ] = 20,
 ) -> FoundItems:
     """Items by words of their title, id, brand and categories, the most popular first."""
     found = model.search.find(query, limit)
@@ -43,7 +45,9 @@ def search_items(
 def similar_items(
     item_id: PathId,
     model: Model,
-    count: Annotated[int, Query(ge=1, le=MAX_COUNT, description="Items wanted.")] = 10,
+    count: Annotated[
+        int, Query(ge=1, le=MAX_COUNT, description="Items wanted.", examples=[10])
+    ] = 10,
 ) -> SimilarItems:
     """The available items whose vectors are nearest."""
     row = _row(model, item_id)

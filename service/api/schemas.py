@@ -8,7 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from model_export.contract.config import Effort
-from service.api.explanation import Explanation, Reason
+from service.api.explanation import (
+    Explanation,
+    ModelVersion,
+    Rank,
+    Reason,
+    RecommendationId,
+    Score,
+    Steps,
+)
 from service.api.types import WHOLE, Id, ShownId, Time
 
 MAX_COUNT = 100
@@ -42,18 +50,30 @@ class CategoryFilter(Body):
     any: list[str] | None = Field(
         None, max_length=MAX_LISTED, description="At least one of these.", examples=[["Cameras"]]
     )
-    all: list[str] = Field([], max_length=MAX_LISTED, description="Every one of these.")
-    none: list[str] = Field([], max_length=MAX_LISTED, description="None of these.")
+    all: list[str] = Field(
+        [], max_length=MAX_LISTED, description="Every one of these.", examples=[["Photo", "Used"]]
+    )
+    none: list[str] = Field(
+        [], max_length=MAX_LISTED, description="None of these.", examples=[["Refurbished"]]
+    )
 
 
 class ItemFilter(Body):
     """Which items may be recommended. It is never broken: too few items give a short answer."""
 
     include_items: list[Id] | None = Field(
-        None, max_length=MAX_LISTED, description="Only these items; everything if not given."
+        None,
+        max_length=MAX_LISTED,
+        description="Only these items; everything if not given.",
+        examples=[["camera-017", "camera-021"]],
     )
-    exclude_items: list[Id] = Field([], max_length=MAX_LISTED, description="None of these items.")
-    categories: CategoryFilter = Field(default_factory=lambda: CategoryFilter.model_validate({}))
+    exclude_items: list[Id] = Field(
+        [], max_length=MAX_LISTED, description="None of these items.", examples=[["lens-004"]]
+    )
+    categories: CategoryFilter = Field(
+        default_factory=lambda: CategoryFilter.model_validate({}),
+        description="Conditions on the categories of an item.",
+    )
     available_only: bool = Field(True, description="Only items that are available.")
 
 
@@ -70,7 +90,9 @@ class RecommendRequest(Body):
     )
 
     user_id: Id | None = Field(
-        None, description="Whose stored history to use; an unknown user gets popular items."
+        None,
+        description="Whose stored history to use; an unknown user gets popular items.",
+        examples=["u-1"],
     )
     history: list[Id | HistoryEntry] | None = Field(
         None,
@@ -78,20 +100,31 @@ class RecommendRequest(Body):
         description="History of this session, oldest first; used in place of the stored one.",
         examples=[["camera-017", "lens-004"]],
     )
-    count: Annotated[int, Field(ge=1, le=MAX_COUNT), WHOLE] = Field(10, description="Items wanted.")
+    count: Annotated[int, Field(ge=1, le=MAX_COUNT), WHOLE] = Field(
+        10, description="Items wanted.", examples=[5]
+    )
     effort: Effort = Field("balanced", description="How long to think.", examples=["deep"])
     reasoning_steps: Annotated[int, Field(ge=0, le=64), WHOLE] | None = Field(
         None,
         description="Number of steps, whatever `effort` says; capped at the model's limit.",
+        examples=[2],
     )
     deadline_ms: Annotated[int, Field(ge=1, le=60_000), WHOLE] | None = Field(
         None,
         description="When this time nears, the best ranking so far is the answer.",
+        examples=[50],
     )
     exclude_seen: bool = Field(True, description="Leave out the items of the history.")
-    filter: ItemFilter = Field(default_factory=lambda: ItemFilter.model_validate({}))
+    filter: ItemFilter = Field(
+        default_factory=lambda: ItemFilter.model_validate({}),
+        description="Which items may be recommended.",
+    )
     diversity: float = Field(
-        0.0, ge=0, le=1, description="0 ranks by score alone; towards 1 alike items make way."
+        0.0,
+        ge=0,
+        le=1,
+        description="0 ranks by score alone; towards 1 alike items make way.",
+        examples=[0.3],
     )
     include_properties: bool = Field(False, description="Return what the catalogue knows of items.")
     explain: bool = Field(False, description="Return the explanation with the answer.")
@@ -113,11 +146,15 @@ class RecommendRequest(Body):
 class ItemProperties(BaseModel):
     """What the catalogue knows of an item."""
 
-    title: str | None = Field(examples=["Canon EOS R50"])
-    categories: list[str] = Field(examples=[["Cameras", "Mirrorless"]])
-    brand: str | None = Field(examples=["Canon"])
-    description: str | None = Field(examples=["A small camera for travel."])
-    available: bool
+    title: str | None = Field(description="What people read.", examples=["Canon EOS R50"])
+    categories: list[str] = Field(
+        description="What filters look at.", examples=[["Cameras", "Mirrorless"]]
+    )
+    brand: str | None = Field(description="Who makes it.", examples=["Canon"])
+    description: str | None = Field(
+        description="More about it.", examples=["A small camera for travel."]
+    )
+    available: bool = Field(description="Whether it can be recommended now.")
     properties: dict[str, Any] = Field(
         description="Every other column of the catalogue.", examples=[{"price": 649}]
     )
@@ -132,55 +169,53 @@ class ItemDocument(ItemProperties):
 class FoundItems(BaseModel):
     """What a search found, best first."""
 
-    items: list[ItemDocument]
+    items: list[ItemDocument] = Field(description="The items, best first.")
 
 
 class SimilarItem(BaseModel):
     """An item and how alike it is."""
 
     item_id: ShownId
-    rank: int = Field(ge=1)
+    rank: Rank
     score: float = Field(description="Cosine of the two item vectors.", examples=[0.71])
-    title: str | None = Field(examples=["50mm lens"])
+    title: str | None = Field(description="What people read.", examples=["50mm lens"])
 
 
 class SimilarItems(BaseModel):
     """Items like the one that was asked for, most alike first."""
 
     item_id: ShownId
-    items: list[SimilarItem]
+    items: list[SimilarItem] = Field(description="The others, most alike first.")
 
 
 class RecommendedItem(BaseModel):
     """One recommended item."""
 
     item_id: ShownId
-    rank: int = Field(ge=1, examples=[1])
-    score: float = Field(
-        description="Orders the items of one answer; not comparable between answers.",
-        examples=[2.31],
-    )
-    reasons: list[Reason]
+    rank: Rank
+    score: Score
+    reasons: list[Reason] = Field(description="Why it is there, the strongest kind first.")
     properties: ItemProperties | None = Field(None, description="If `include_properties` was set.")
 
 
 class Recommendation(BaseModel):
     """The answer to a recommendation request."""
 
-    recommendation_id: str = Field(
-        description="Name it in events, and to `/explain`.", examples=["5f0c1e6a9b3d4c7e8f10a2b3"]
+    recommendation_id: RecommendationId
+    items: list[RecommendedItem] = Field(
+        description="Best first; fewer than wanted where fewer are allowed."
     )
-    items: list[RecommendedItem]
-    model_version: str = Field(examples=["20260301-3fa9c2"])
-    reasoning_steps: int = Field(ge=0, description="Steps that were taken.")
+    model_version: ModelVersion
+    reasoning_steps: Steps
     degraded: bool = Field(
         description="True where the history store failed: the stored history was not used, or the "
         "answer cannot be explained later."
     )
     unknown_items: list[str] = Field(
-        description="Items of the history that the catalogue lacks; they were ignored."
+        description="Items of the history that the catalogue lacks; they were ignored.",
+        examples=[["camera-000"]],
     )
-    took_ms: float = Field(ge=0, examples=[7.4])
+    took_ms: float = Field(ge=0, description="Milliseconds inside the service.", examples=[7.4])
     explanation: Explanation | None = Field(None, description="If `explain` was set.")
 
 
@@ -190,7 +225,7 @@ class Event(Body):
     event_id: Id | None = Field(
         None, description="Makes sending again safe: one id is stored once.", examples=["e-81c2"]
     )
-    user_id: Id = Field(examples=["u-1"])
+    user_id: Id = Field(description="Who did it.", examples=["u-1"])
     item_id: Id
     timestamp: Time | None = Field(None, description="When it happened; now if not given.")
     event_type: EventType | None = Field(
@@ -218,24 +253,26 @@ class EventBatch(Body):
 class RejectedEvent(BaseModel):
     """An event that was not stored."""
 
-    index: int = Field(ge=0, description="Its place in the batch.")
-    problem: str = Field(examples=["item_id: Field required"])
+    index: int = Field(ge=0, description="Its place in the batch.", examples=[2])
+    problem: str = Field(description="What is wrong.", examples=["item_id: Field required"])
 
 
 class EventsReceipt(BaseModel):
     """What became of a batch. Accepted events are stored."""
 
-    accepted: int = Field(ge=0)
-    duplicates: int = Field(ge=0, description="Stored before under the same event_id.")
-    rejected: list[RejectedEvent]
+    accepted: int = Field(ge=0, description="Stored now.", examples=[3])
+    duplicates: int = Field(
+        ge=0, description="Stored before under the same event_id.", examples=[1]
+    )
+    rejected: list[RejectedEvent] = Field(description="What was not stored, and why.")
 
 
 class StoredEvent(BaseModel):
     """One event of a stored history."""
 
     item_id: ShownId
-    timestamp: datetime
-    event_type: str | None
+    timestamp: datetime = Field(description="When it happened.", examples=["2026-03-01T12:00:00Z"])
+    event_type: str | None = Field(description="What was done.", examples=["purchase"])
     known: bool = Field(description="Whether the catalogue has the item.")
     weight: float = Field(
         ge=0, description="How much it counts; 0 is kept beside the history.", examples=[3.0]
@@ -246,17 +283,17 @@ class UserHistory(BaseModel):
     """What is stored of a user, oldest first; empty for an unknown user."""
 
     user_id: ShownId
-    events: list[StoredEvent]
+    events: list[StoredEvent] = Field(description="Oldest first.")
 
 
 class Alive(BaseModel):
     """The process answers."""
 
-    status: Literal["alive"] = "alive"
+    status: Literal["alive"] = Field("alive", description="Always this.")
 
 
 class Ready(BaseModel):
     """The service can take traffic."""
 
-    status: Literal["ready"] = "ready"
-    model_version: str
+    status: Literal["ready"] = Field("ready", description="Always this.")
+    model_version: ModelVersion
