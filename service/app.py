@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
 
 import structlog
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from prometheus_client.multiprocess import mark_process_dead
+from starlette.middleware.cors import CORSMiddleware
 
-from service.api import errors, events, items, operations, page, recommendations, users
+from service.api import admin, errors, events, items, operations, page, recommendations, users
+from service.api.gate import Gate, SecurityHeaders
 from service.api.middleware import BodyLimit, EncodedIds, RequestContext
+from service.api.openapi import document_of
 from service.errors import StartError, StoreError
 from service.event_weights import EventWeights
 from service.metrics import Metrics
 from service.model import LoadedModel, load_model
+from service.reload import Reloader, fingerprint
+from service.security.keys import ApiKeys
 from service.settings import Settings
 from service.state import ServiceState
 from service.stores.connection import Connection
 from service.stores.histories import HistoryStore
+from service.stores.rate_limits import RateLimits
 from service.stores.recommendations import RecommendationStore
 
 log = structlog.get_logger("streamrec")
@@ -34,11 +39,15 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
     Args:
         settings: with `redis_url` set; `service.server.serve` starts a Redis where none is given.
         load: where the model comes from.
+
+    Raises:
+        StartError: the settings of Redis or of API keys are wrong.
     """
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        found = fingerprint(settings.bundle)
         model = load(settings)
         connection = _connect(settings, metrics)
         app.state.service = ServiceState(
@@ -48,9 +57,13 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
                 connection, settings.history_cap, settings.history_ttl, settings.event_id_ttl
             ),
             recommendations=RecommendationStore(connection, settings.explanation_ttl),
+            limits=RateLimits(connection, settings.rate_limit, settings.rate_burst)
+            if settings.rate_limit
+            else None,
             metrics=metrics,
             weights=EventWeights.parse(settings.event_weights),
         )
+        app.state.reloader = Reloader(app.state.service, settings, load, found)
         await model.start()
         metrics.queue_depth.set_function(lambda: app.state.service.model.batcher.depth)
         metrics.model_info.labels(model.version).set(1)
@@ -59,7 +72,10 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
         except StoreError:
             log.warning("redis does not answer; recommendations are degraded until it does")
         log.info("ready", model_version=model.version, items=len(model.bundle.catalog))
+        watching = asyncio.create_task(app.state.reloader.watch(), name="watch-bundle")
         yield
+        watching.cancel()
+        await app.state.reloader.stop()
         await app.state.service.model.stop()
         await connection.close()
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
@@ -70,20 +86,32 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
         version=version("stream-rec"),
         summary="A recommender that thinks before it answers.",
         lifespan=lifespan,
-        docs_url="/docs" if settings.page else None,
-        redoc_url="/redoc" if settings.page else None,
+        openapi_url="/openapi.json" if settings.docs else None,
+        docs_url="/docs" if settings.docs else None,
+        redoc_url="/redoc" if settings.docs else None,
+        swagger_ui_oauth2_redirect_url=None,
     )
     app.state.metrics = metrics
     app.state.page = page.Page(settings.page_users) if settings.page else None
-    for part in (recommendations, events, items, users, operations):
+    for part in (recommendations, events, items, users, admin, operations):
         app.include_router(part.router)
     if settings.page:
         app.include_router(page.router)
     errors.install(app)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, seconds=settings.body_seconds)
+    app.add_middleware(Gate, keys=ApiKeys.of(settings), metrics=metrics)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+            expose_headers=["Retry-After", "X-Request-ID"],
+        )
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(EncodedIds)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.add_middleware(RequestContext, metrics=metrics)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: document_of(app)  # type: ignore[method-assign]
     return app
 
 
@@ -96,15 +124,3 @@ def _connect(settings: Settings, metrics: Metrics) -> Connection:
         settings.redis_connections,
         metrics.redis_errors.inc,
     )
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the problem document that every route refers to."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title, version=app.version, summary=app.summary, routes=app.routes
-        )
-        problem = errors.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        document["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
-        app.openapi_schema = document
-    return app.openapi_schema

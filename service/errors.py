@@ -6,6 +6,7 @@ StreamRecError
     ├── StoreError        Redis did not answer, or refused
     ├── NotReadyError     the service cannot take traffic yet
     ├── NotFoundError     nothing is known under the id that was asked for
+    ├── BundleRefusedError  a bundle cannot replace the one in use
     └── StartError        the service cannot start
 
 The table that turns them into HTTP answers is in service/api/errors.py.
@@ -38,6 +39,10 @@ class NotReadyError(ServiceError):
 
 class NotFoundError(ServiceError):
     """No item or recommendation has this id (any more)."""
+
+
+class BundleRefusedError(ServiceError):
+    """A bundle cannot be used; the model in use stays."""
 
 
 class StartError(ServiceError):

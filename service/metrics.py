@@ -72,6 +72,12 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.reloads = Counter(
+            "streamrec_model_reloads",
+            "Bundles that were to replace the one in use, by what became of them.",
+            ("result",),
+            registry=registry,
+        )
         self.model_info = Gauge(
             "streamrec_model_info",
             "1 for the model version in use.",

@@ -18,6 +18,7 @@ from service.filters import CatalogFilter
 from service.influence import Influence, measure_influence
 from service.reasoning import OnnxReasoner
 from service.reasons import ReasonFinder
+from service.requests import RunningRequests
 from service.search import CatalogSearch
 from service.settings import Settings
 from service.trace import Answer, Query, Reasoner, Trace
@@ -36,6 +37,7 @@ class LoadedModel:
         batcher: the way to the model for concurrent requests.
         influences: measures what recorded answers rest on, beside the requests and not among them.
         search: finds items by their words.
+        requests: those that use this model now.
     """
 
     def __init__(self, bundle: Bundle, reasoner: Reasoner, queue_size: int, max_batch: int) -> None:
@@ -56,6 +58,7 @@ class LoadedModel:
             self._measure, queue_size, max_batch=1
         )
         self.search = CatalogSearch(bundle.catalog, self.popular)
+        self.requests = RunningRequests()
         self._reasoner = reasoner
 
     async def start(self) -> None:

@@ -115,7 +115,7 @@ class Recommender:
         if trace.model_version != self._model.version:
             raise NotFoundError(
                 f"the recommendation was made by model {trace.model_version}, "
-                f"which is no longer in use"
+                f"and {self._model.version} is in use"
             )
         return await self._explained(recommendation_id, trace)
 

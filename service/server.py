@@ -18,7 +18,9 @@ from model_export.contract.bundle import open_bundle
 from service.app import create_app
 from service.embedded_redis import embedded_redis
 from service.errors import StartError
+from service.http_protocol import StrictProtocol
 from service.logs import configure_logging
+from service.security.keys import ApiKeys
 from service.settings import Settings
 
 EMBEDDED_TIMEOUT = 5.0
@@ -30,11 +32,12 @@ def serve(settings: Settings) -> None:
 
     Raises:
         BundleError: the bundle cannot be used.
-        StartError: the port is taken, or the embedded Redis does not start.
+        StartError: the API keys are wrong, the port is taken, or the embedded Redis does not start.
     """
     # uvicorn raises SIGTERM again once it has stopped; unhandled, it would skip the clean-up here.
     signal.signal(signal.SIGTERM, _leave)
     open_bundle(settings.bundle)
+    ApiKeys.of(settings)
     _check_port(settings)
     with ExitStack() as stack:
         if settings.redis_url is None:
@@ -51,6 +54,7 @@ def serve(settings: Settings) -> None:
         uvicorn.run(
             "service.server:worker_app",
             factory=True,
+            http=StrictProtocol,
             host=settings.host,
             port=settings.port,
             workers=settings.workers,

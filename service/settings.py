@@ -55,11 +55,35 @@ class Settings(BaseSettings):
         description="Seconds for which a recommendation can be explained and clicks on it count.",
     )
 
-    page: bool = Field(
-        True, description="Serve the page at / and the API's documentation at /docs and /redoc."
-    )
+    page: bool = Field(True, description="Serve the page at /.")
     page_users: str = Field(
         "", description="Users that the page offers to pick from, separated by commas."
+    )
+
+    docs: bool = Field(
+        True, description="Serve the API's documentation: /docs, /redoc and /openapi.json."
+    )
+
+    api_keys: SecretStr | None = Field(
+        None,
+        description="API keys as NAME:SCOPES:KEY, separated by spaces; SCOPES are read, write and "
+        "admin, joined by +. With any key configured every call but the probes needs one.",
+    )
+    api_keys_file: Path | None = Field(
+        None, description="File of further API keys, one a line; lines that begin with # are none."
+    )
+    rate_limit: float | None = Field(
+        None, gt=0, description="Requests a second of each key, or of each address without a key."
+    )
+    rate_burst: int = Field(
+        20, ge=1, description="Requests that may come at once before the rate limit holds them up."
+    )
+    cors_origins: str = Field(
+        "", description="Origins whose pages may call the service, separated by commas; or *."
+    )
+
+    bundle_poll: float = Field(
+        1.0, gt=0, description="Seconds between looks at the bundle, which is loaded once changed."
     )
 
     queue_size: int = Field(128, ge=1, description="Requests that may wait for the model.")
@@ -70,6 +94,7 @@ class Settings(BaseSettings):
         description="Threads of ONNX Runtime and numpy, which ignore container limits by themselves.",
     )
     max_body_bytes: int = Field(1_048_576, ge=1_024, description="Largest accepted request body.")
+    body_seconds: float = Field(10.0, gt=0, description="Time for the body of a request to arrive.")
     drain_seconds: int = Field(10, ge=1, description="Time for running requests at shutdown.")
 
     @field_validator("event_weights")
@@ -80,8 +105,10 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """The environment variables from which a worker process reads these same settings."""
-        values = self.model_dump(exclude_none=True, exclude={"redis_url"})
-        named = {f"STREAMREC_{name.upper()}": str(value) for name, value in values.items()}
-        if self.redis_url is not None:
-            named["REDIS_URL"] = self.redis_url.get_secret_value()
-        return named
+        values = self.model_dump(exclude_none=True)
+        return {
+            "REDIS_URL" if name == "redis_url" else f"STREAMREC_{name.upper()}": (
+                value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            )
+            for name, value in values.items()
+        }

@@ -10,6 +10,7 @@ from service.model import LoadedModel
 from service.recommender import Recommender
 from service.stores.connection import Connection
 from service.stores.histories import HistoryStore
+from service.stores.rate_limits import RateLimits
 from service.stores.recommendations import RecommendationStore
 
 
@@ -19,14 +20,18 @@ class ServiceState:
 
     Attributes:
         model: replaced as a whole when another bundle is loaded.
+        bundle_problem: why the bundle that the path holds now is not the one in use.
+        limits: None where nobody is limited.
     """
 
     model: LoadedModel
     connection: Connection
     histories: HistoryStore
     recommendations: RecommendationStore
+    limits: RateLimits | None
     metrics: Metrics
     weights: EventWeights
+    bundle_problem: str | None = None
 
     @property
     def recommender(self) -> Recommender:

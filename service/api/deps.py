@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -20,8 +21,11 @@ def _model(service: Annotated[ServiceState, Depends(_service)]) -> LoadedModel:
     return service.model
 
 
-def _recommender(service: Annotated[ServiceState, Depends(_service)]) -> Recommender:
-    return service.recommender
+async def _recommender(
+    service: Annotated[ServiceState, Depends(_service)],
+) -> AsyncIterator[Recommender]:
+    with service.model.requests:
+        yield service.recommender
 
 
 Service = Annotated[ServiceState, Depends(_service)]

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from service.errors import (
+    BundleRefusedError,
     NotFoundError,
     NotReadyError,
     OverloadedError,
@@ -66,15 +67,21 @@ TABLE: Mapping[type[ServiceError], Kind] = {
     OverloadedError: Kind(503, "overloaded", "Too many requests wait", retry_after=1),
     StoreError: Kind(503, "store-unavailable", "The history store does not answer", retry_after=2),
     NotReadyError: Kind(503, "not-ready", "The service is not ready", retry_after=2),
+    BundleRefusedError: Kind(409, "bundle-refused", "The bundle was refused"),
     NotFoundError: Kind(404, "not-found", "Nothing is known under this id"),
 }
 
 DESCRIPTIONS = {
     400: "The request is not valid HTTP or JSON.",
+    401: "An API key is needed.",
+    403: "The API key does not allow this, or admin calls are closed.",
     404: "Nothing is known under this id.",
     405: "The path does not answer to this method.",
+    408: "The body did not arrive in time.",
+    409: "The bundle was refused; the model in use stays.",
     413: "The body is larger than the service accepts.",
     422: "The request breaks a rule of this document; `errors` names each.",
+    429: "More requests than this client may send; see Retry-After.",
     500: "A fault of the service; the log holds the request id.",
     503: "Overloaded, not ready, or the history store does not answer; see Retry-After.",
 }
@@ -128,9 +135,9 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {
             "description": DESCRIPTIONS[status],
             "content": {PROBLEM_JSON: {"schema": schema}},
-            **({"headers": retry_after} if status == 503 else {}),
+            **({"headers": retry_after} if status in {429, 503} else {}),
         }
-        for status in sorted({*statuses, 400, 413, 422, 500})
+        for status in sorted({*statuses, 400, 408, 413, 422, 500})
     }
 
 

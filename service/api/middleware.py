@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from uuid import uuid4
@@ -65,16 +66,23 @@ class RequestContext:
                 route=route,
                 status=status or 499,
                 ms=round(seconds * 1000, 2),
+                **({"client": scope["state"]["client"]} if "client" in scope["state"] else {}),
             )
             structlog.contextvars.unbind_contextvars("request_id")
 
 
 class BodyLimit:
-    """Refuses bodies above a size, by their announced length or while they arrive."""
+    """Refuses bodies above a size, by their announced length or while they arrive, and slow ones.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    Args:
+        limit: bytes.
+        seconds: in which a body must have arrived.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, seconds: float) -> None:
         self._app = app
         self._limit = limit
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -85,12 +93,19 @@ class BodyLimit:
         if announced.isdecimal() and int(announced) > self._limit:
             await problem_response(scope, http_kind(413), detail)(scope, receive, send)
             return
-        arrived = 0
+        arrived, whole = 0, False
+        deadline = asyncio.get_running_loop().time() + self._seconds
 
         async def counted() -> Message:
-            nonlocal arrived
-            message = await receive()
+            nonlocal arrived, whole
+            try:
+                async with asyncio.timeout_at(None if whole else deadline):
+                    message = await receive()
+            except TimeoutError:
+                late = f"the body did not arrive within {self._seconds:g} s"
+                raise HTTPException(408, late, {"Connection": "close"}) from None
             arrived += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if arrived > self._limit:
                 raise HTTPException(413, detail)
             return message

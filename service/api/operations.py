@@ -21,12 +21,18 @@ async def livez() -> Alive:
 
 @router.get("/readyz", responses=problems(503))
 async def readyz(service: Service) -> Ready:
-    """The model is loaded and warm, and Redis answers; otherwise the reasons."""
+    """The model is loaded and warm, and Redis answers; otherwise the reasons.
+
+    A bundle that was refused is a problem, but the model in use goes on.
+    """
     try:
         await service.connection.ping()
     except StoreError as error:
         raise NotReadyError([str(error)]) from error
-    return Ready(model_version=service.model.version)
+    return Ready(
+        model_version=service.model.version,
+        problems=[service.bundle_problem] if service.bundle_problem else [],
+    )
 
 
 @router.get(

@@ -297,3 +297,6 @@ class Ready(BaseModel):
 
     status: Literal["ready"] = Field("ready", description="Always this.")
     model_version: ModelVersion
+    problems: list[str] = Field(
+        [], description="What went wrong without stopping the service.", examples=[[]]
+    )

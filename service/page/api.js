@@ -3,11 +3,23 @@
 /** Items in each answer of the page. */
 const COUNT = 8;
 
+/** Where the API key lies for as long as the tab is open, where the service needs one. */
+const KEY = "api-key";
+
 async function ask(path, options = {}) {
+  const key = sessionStorage.getItem(KEY);
   const response = await fetch(path, {
     ...options,
-    headers: { Accept: "application/json", ...options.headers },
+    headers: { Accept: "application/json", ...(key && { "X-API-Key": key }), ...options.headers },
   });
+  if (response.status === 401) {
+    const given = window.prompt("This service needs an API key:");
+    if (given) {
+      sessionStorage.setItem(KEY, given.trim());
+      return ask(path, options);
+    }
+    sessionStorage.removeItem(KEY);
+  }
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(body.detail || `The service answered ${response.status}.`);
   return body;

@@ -21,6 +21,7 @@ from model_export.contract.config import DeliberationConfig, InferenceConfig, Mo
 from model_export.contract.files import write_json
 from service.app import create_app
 from service.embedded_redis import embedded_redis
+from service.http_protocol import StrictProtocol
 from service.model import LoadedModel
 from service.server import EMBEDDED_TIMEOUT
 from service.settings import Settings
@@ -122,7 +123,9 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def running(app: FastAPI) -> Iterator[httpx.Client]:
     """Serve `app` over real HTTP on a free port."""
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, lifespan="on", log_config=None, access_log=False)
+        uvicorn.Config(
+            app, http=StrictProtocol, port=0, lifespan="on", log_config=None, access_log=False
+        )
     )
     thread = threading.Thread(target=server.run)
     thread.start()

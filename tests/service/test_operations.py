@@ -8,7 +8,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 def test_probes(client: httpx.Client) -> None:
     assert client.get("/livez").json() == {"status": "alive"}
-    assert client.get("/readyz").json() == {"status": "ready", "model_version": "shop-1"}
+    assert client.get("/readyz").json() == {
+        "status": "ready",
+        "model_version": "shop-1",
+        "problems": [],
+    }
 
 
 def test_metrics_count_every_outcome_and_name_nobody(client: httpx.Client) -> None:
@@ -65,6 +69,7 @@ def test_the_openapi_document_is_complete(client: httpx.Client) -> None:
         "/items/{item_id}/similar",
         "/users/{user_id}",
         "/users/{user_id}/history",
+        "/admin/reload",
         "/livez",
         "/readyz",
         "/metrics",

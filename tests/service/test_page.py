@@ -85,7 +85,7 @@ def test_a_browser_gets_a_page_and_a_client_json(client: httpx.Client) -> None:
 
 def test_the_page_can_be_switched_off(shop: Bundle, redis_url: str) -> None:
     with running_shop(shop, redis_url, page=False) as client:
-        for path in ("/", "/page/main.js", "/page/users.json", "/docs", "/redoc"):
+        for path in ("/", "/page/main.js", "/page/users.json"):
             assert client.get(path).status_code == 404
         made = client.post("/recommend", json={"history": ["lens"]}).json()["recommendation_id"]
         explained = client.get(f"/explain/{made}", headers={"Accept": BROWSER})

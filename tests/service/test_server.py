@@ -156,3 +156,42 @@ def test_a_taken_port_is_one_clear_sentence(tiny_bundle: Path, tmp_path: Path) -
     assert process.returncode == 1
     assert "cannot listen on 127.0.0.1" in output
     assert len(output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_lets_what_runs_finish(tiny_bundle: Path, tmp_path: Path, workers: int) -> None:
+    with serving(tmp_path, tiny_bundle, workers) as client:  # asserts exit code 0
+        address = (client.base_url.host, client.base_url.port)
+        body = b'{"history": ["i1"]}'
+        head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        with socket.create_connection(address, timeout=20) as connection:
+            connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body[:5])
+            time.sleep(0.2)
+            server = _server_of(client)
+            os.kill(server, signal.SIGTERM)
+            if workers == 1:  # the parent of several keeps the address until they have ended
+                _await_refusal(address)
+            connection.sendall(body[5:])
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def _server_of(client: httpx.Client) -> int:
+    """Process id of the `serve` command, which the test started."""
+    port = f"STREAMREC_PORT={client.base_url.port}".encode()
+    children = (
+        int(pid)
+        for task in Path("/proc/self/task").iterdir()
+        for pid in (task / "children").read_text().split()
+    )
+    return next(pid for pid in children if port in Path(f"/proc/{pid}/environ").read_bytes())
+
+
+def _await_refusal(address: tuple[str, int]) -> None:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(address, timeout=1).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("the server still accepts connections")
