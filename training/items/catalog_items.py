@@ -20,6 +20,7 @@ from training.args import RunConfig
 from training.data.sequences import Sequences
 from training.items.assign import collision_free_codes, share_in_collision
 from training.items.behaviour import behaviour_vectors
+from training.items.cells import comparisons
 from training.items.evidence import fit_evidence, store_names
 from training.items.neighbours import text_neighbours
 from training.items.quantizer import code_usage, codes_per_level, fit_quantizer
@@ -96,13 +97,13 @@ def fit_catalog_items(
     collided = share_in_collision(quantizer.codes(encoded))
     codes = collision_free_codes(encoded, quantizer)
     tfidf = tfidf_matrix(sparse, len(encoder.vocabulary))
-    text = text_neighbours(tfidf, width=config.evidence.neighbours)
+    text = text_neighbours(tfidf, comparisons(dense, seed), width=config.evidence.neighbours)
     tables = fit_evidence(training.offsets, training.items, text, config.evidence)
     ItemTokenizer(encoder, join, quantizer).save(folder / "tokenizer")
     arrays = {
         "texts": dense * (TEXT_SCALE * dense.shape[1] ** 0.5),
         "codes": codes,
-        "similar": most_similar(vectors, config.stage1.similar),
+        "similar": most_similar(vectors, config.stage1.similar, seed),
         "popularity": np.bincount(training.items, minlength=n_items),
         "code_sizes": np.full(settings.levels, quantizer.codebooks.shape[1]),
         **store_names(tables),
@@ -114,13 +115,13 @@ def fit_catalog_items(
     return {"codes": list(quantizer.codebooks.shape[:2]), "collided": collided, "usage": usage}
 
 
-def most_similar(vectors: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Rows (N, count) of each item's nearest others by cosine, in blocks."""
+def most_similar(vectors: NDArray[np.float32], count: int, seed: int) -> NDArray[np.int64]:
+    """Rows (N, count) of each item's nearest others by cosine; see `cells.comparisons`."""
     unit = unit_rows(vectors)
     count = min(count, len(unit) - 1)
-    nearest = np.empty((len(unit), count), dtype=np.int64)
-    for begin in range(0, len(unit), 1024):
-        scores = unit[begin : begin + 1024] @ unit.T
-        scores[np.arange(len(scores)), np.arange(begin, begin + len(scores))] = -np.inf
-        nearest[begin : begin + 1024] = np.argpartition(-scores, count - 1, axis=1)[:, :count]
-    return nearest
+    similar = np.empty((len(unit), count), dtype=np.int64)
+    for rows, others in comparisons(unit, seed):
+        scores = unit[rows] @ unit[others].T
+        scores[rows[:, None] == others] = -np.inf
+        similar[rows] = others[np.argpartition(-scores, count - 1, axis=1)[:, :count]]
+    return similar

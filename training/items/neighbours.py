@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -10,10 +11,8 @@ from scipy.sparse import csr_array
 
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.history import PADDING
+from training.items.cells import Rows
 from training.items.cooccurrence import count_transitions
-
-BLOCK_ENTRIES = 1 << 24
-"""Similarities that are held at once."""
 
 
 def transition_memory(
@@ -44,24 +43,25 @@ def transition_memory(
 
 def strongest_neighbours(weights: csr_array, width: int) -> NeighbourTable:
     """Each item's `width` strongest neighbours but itself, from weights (items, items)."""
-    table = _empty_table(weights.shape[0], width)
-    _keep_strongest(table, 0, weights)
+    everything = np.arange(weights.shape[0])
+    table = _empty_table(len(everything), width)
+    _keep_strongest(table, everything, everything, weights)
     return table
 
 
-def text_neighbours(tfidf: csr_array, *, width: int = 100) -> NeighbourTable:
+def text_neighbours(
+    tfidf: csr_array, blocks: Iterable[tuple[Rows, Rows]], *, width: int = 100
+) -> NeighbourTable:
     """The items whose texts are most alike by cosine, the item itself left out.
 
     Args:
         tfidf: (items, terms) rows of unit length.
+        blocks: which rows to compare with which, see `cells.comparisons`.
         width: neighbours kept per item.
     """
-    n_items = tfidf.shape[0]
-    table = _empty_table(n_items, width)
-    by_term = tfidf.T.tocsr()
-    block = max(1, BLOCK_ENTRIES // n_items)
-    for start in range(0, n_items, block):
-        _keep_strongest(table, start, tfidf[start : start + block] @ by_term)
+    table = _empty_table(tfidf.shape[0], width)
+    for rows, others in blocks:
+        _keep_strongest(table, rows, others, (tfidf[rows] @ tfidf[others].T).tocsr())
     return table
 
 
@@ -72,14 +72,17 @@ def _empty_table(n_items: int, width: int) -> NeighbourTable:
     )
 
 
-def _keep_strongest(table: NeighbourTable, start: int, weights: csr_array) -> None:
-    """Fill the table's rows from `start` on with each row's strongest neighbours but itself.
+def _keep_strongest(table: NeighbourTable, rows: Rows, columns: Rows, weights: csr_array) -> None:
+    """Fill the table's `rows` with each row's strongest neighbours but itself.
 
     Equal weights are ordered by catalogue row.
+
+    Args:
+        columns: catalogue rows that the columns of `weights` (rows, columns) stand for.
     """
     width = table.items.shape[1]
-    for row, (first, end) in enumerate(pairwise(weights.indptr), start):
-        neighbours, values = weights.indices[first:end], weights.data[first:end]
+    for row, (first, end) in zip(rows, pairwise(weights.indptr), strict=True):
+        neighbours, values = columns[weights.indices[first:end]], weights.data[first:end]
         kept = neighbours != row
         if end - first > width + 1:
             kept &= values >= np.partition(values, -width - 1)[-width - 1]

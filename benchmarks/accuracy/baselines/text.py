@@ -14,6 +14,7 @@ from model_export.contract.catalog import Catalog
 from model_export.contract.history import PADDING, Rows
 from model_export.contract.scoring import Array
 from training.data.sequences import Sequences
+from training.items.cells import comparisons
 from training.items.neighbours import text_neighbours
 from training.items.text import fit_text_encoder, tfidf_matrix
 
@@ -28,9 +29,11 @@ class TextKnn:
     def fit(self, training: Sequences, catalog: Catalog) -> None:  # noqa: ARG002
         """Find the neighbours; the histories do not matter."""
         texts = [item.text for item in catalog]
-        encoder = fit_text_encoder(texts, dims=1, seed=0)
-        tfidf = tfidf_matrix(encoder.tfidf(texts), len(encoder.vocabulary))
-        table = text_neighbours(tfidf, width=self.neighbours)
+        encoder = fit_text_encoder(texts, dims=64, seed=0)
+        sparse = encoder.tfidf(texts)
+        tfidf = tfidf_matrix(sparse, len(encoder.vocabulary))
+        blocks = comparisons(encoder.project(sparse), seed=0)
+        table = text_neighbours(tfidf, blocks, width=self.neighbours)
         known = table.items != PADDING
         row = np.repeat(np.arange(len(catalog)), known.sum(1))
         shape = (len(catalog), len(catalog))

@@ -7,6 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from model_export.contract.history import PADDING
+from training.items.cells import comparisons
 from training.items.neighbours import text_neighbours, transition_memory
 
 # Three users, ten interactions: a b c a | b c d | d a b. Item 4 was never touched.
@@ -39,12 +40,13 @@ def tfidf() -> csr_array:
     return csr_array(dense / np.maximum(lengths, 1e-12))
 
 
-@pytest.mark.parametrize("block_entries", [1, 100, 1 << 24])
+@pytest.mark.parametrize("block_pairs", [1, 100, 1 << 24])
 def test_text_neighbours_equal_brute_force(
-    tfidf: csr_array, block_entries: int, monkeypatch: pytest.MonkeyPatch
+    tfidf: csr_array, block_pairs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.items.neighbours.BLOCK_ENTRIES", block_entries)
-    table = text_neighbours(tfidf, width=4)
+    monkeypatch.setattr("training.items.cells.BLOCK_PAIRS", block_pairs)
+    blocks = comparisons(tfidf.toarray().astype(np.float32), seed=0)
+    table = text_neighbours(tfidf, blocks, width=4)
     cosines = (tfidf @ tfidf.T).toarray()
     np.fill_diagonal(cosines, 0)
     strongest = -np.sort(-cosines, axis=1)[:, :4]
