@@ -1,0 +1,1 @@
+"""How preparing, vectors and semantic IDs grow with catalogue and users."""
