@@ -22,7 +22,7 @@ def remark(line: str) -> None:
     REMARKS.print(line, markup=False, soft_wrap=True)
 
 
-def progress_bars() -> Progress:
+def progress_bars(*, shown: bool = True) -> Progress:
     """Bars for work that takes longer than two seconds; remarks appear above them."""
     return Progress(
         SpinnerColumn(),
@@ -32,4 +32,5 @@ def progress_bars() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=REMARKS,
+        disable=not shown,
     )

@@ -13,10 +13,13 @@ from torch import Tensor, nn
 
 from model_export.contract.errors import RunError
 from model_export.contract.files import atomic_path
+from training import distributed
 
 
 def save_weights(path: Path, module: nn.Module) -> None:
-    """Write all parameters and buffers of a module."""
+    """Write all parameters and buffers of a module, in the first process."""
+    if not distributed.is_first():
+        return
     with atomic_path(path) as partial:
         save_file({k: v.contiguous() for k, v in module.state_dict().items()}, partial)
 
@@ -36,7 +39,12 @@ def load_weights(path: Path, module: nn.Module) -> None:
 def save_progress(
     path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]
 ) -> None:
-    """Write weights, optimizer state and progress as one file, so that they can never disagree."""
+    """Write weights, optimizer state and progress as one file, so that they can never disagree.
+
+    Only the first process writes.
+    """
+    if not distributed.is_first():
+        return
     tensors = {f"model.{name}": value.contiguous() for name, value in module.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}

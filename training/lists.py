@@ -24,6 +24,7 @@ from model_export.contract.scoring import (
 )
 from training.decoding import first_step
 from training.deliberation import Deliberator
+from training.distributed import tensor
 from training.model import StreamRec
 
 CHUNK = 256
@@ -137,8 +138,8 @@ def fit_mix_weights(lists: CandidateLists, names: Sequence[str]) -> dict[str, fl
     with_target = lists[lists.label >= 0]
     if not len(with_target):
         return {name: DEFAULT_WEIGHTS.get(name, 0.0) for name in names}
-    x = torch.from_numpy(with_target.features[..., columns].astype(np.float32))
-    label = torch.from_numpy(with_target.label.astype(np.int64))
+    x = tensor(with_target.features[..., columns].astype(np.float32))
+    label = tensor(with_target.label.astype(np.int64))
     weights = torch.ones(len(names), requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=60, line_search_fn="strong_wolfe")
 

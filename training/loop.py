@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from training import distributed
 from training.args import OptimConfig
 from training.checkpoint import load_progress, load_weights, save_progress, save_weights
 from training.data.batches import Batch, Windows, batches
@@ -58,9 +60,11 @@ def train_epochs(
     folder.mkdir(parents=True, exist_ok=True)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=optim.learning_rate, weight_decay=optim.weight_decay)
+    judge = validate and partial(distributed.from_first, validate)
+    losses = distributed.data_parallel(model, losses)
     state = load_progress(folder / "progress.safetensors", model, optimizer)
     if state is None:
-        best = validate()["objective"] if validate else None
+        best = judge()["objective"] if judge else None
         state = {"epoch": 0, "best": best, "best_epoch": 0, "history": []}
         save_weights(folder / "best.safetensors", model)
     task = progress.add_task(stage, total=optim.epochs, completed=state["epoch"])
@@ -72,19 +76,20 @@ def train_epochs(
             model, optimizer, windows, losses, optim, epoch, rng,
             lambda done: progress.update(task, completed=done),
         )  # fmt: skip
-        metrics = validate() if validate else {}
+        metrics = judge() if judge else {}
         seconds = time.perf_counter() - began
         state["history"].append(
             {"epoch": epoch, "losses": means, "metrics": metrics, "seconds": seconds}
         )
         state["epoch"] = epoch
-        if not validate or metrics["objective"] > state["best"]:
+        if not judge or metrics["objective"] > state["best"]:
             state |= {"best": metrics.get("objective"), "best_epoch": epoch}
             save_weights(folder / "best.safetensors", model)
         save_progress(folder / "progress.safetensors", model, optimizer, state)
-        reached = f"  N@10 {metrics['objective']:.4f}" if validate else ""
+        reached = f"  N@10 {metrics['objective']:.4f}" if judge else ""
         progress.update(task, completed=epoch, description=stage + reached)
     progress.update(task, total=state["epoch"], completed=state["epoch"])
+    distributed.wait()
     load_weights(folder / "best.safetensors", model)
     history: list[dict[str, Any]] = state["history"]
     return history
@@ -112,22 +117,26 @@ def _train_epoch(
 ) -> dict[str, float]:
     model.train()
     sums: dict[str, float] = {}
-    seen = 0
+    seen = 0.0
     examples = _examples(windows, optim.max_targets)
-    for batch in batches(windows, optim.batch_size, optim.max_targets, rng):
+    share = distributed.rank(), distributed.count()
+    for batch in batches(windows, optim.batch_size, optim.max_targets, rng, share):
         epochs_done = epoch - 1 + seen / examples
         report(epochs_done)
         for parameters in optimizer.param_groups:
             parameters["lr"] = learning_rate(optim, epochs_done)
-        parts = losses(batch, rng)
+        parts = losses(batch.to(torch.get_default_device()), rng)
         total = torch.stack(list(parts.values())).sum()
+        size = len(batch.target)
+        (together,) = distributed.total([size])
         optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        # DDP takes the mean of the processes; examples, of which each has its number, count alike.
+        (total * (size * distributed.count() / together)).backward()
         nn.utils.clip_grad_norm_(model.parameters(), optim.clip)
         optimizer.step()
-        size = len(batch.target)
-        seen += size
+        seen += together
         for name, value in parts.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach()) * size
     model.eval()
-    return {name: value / seen for name, value in sums.items()}
+    means = distributed.total([value / seen for value in sums.values()])
+    return dict(zip(sums, means, strict=True))

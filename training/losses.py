@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.distributed import tensor
 from training.layers import MASKED
 from training.model import StreamRec
 
@@ -73,7 +74,7 @@ def draw_negatives(n_items: int, count: int, rng: np.random.Generator) -> Tensor
     """Rows (count,) of a sampled softmax, or None where the whole catalogue costs little more."""
     if n_items < 2 * count:
         return None
-    return torch.from_numpy(rng.choice(n_items, count, replace=False))
+    return tensor(rng.choice(n_items, count, replace=False))
 
 
 def step_weights(steps: int) -> Tensor:

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from model_export.contract.errors import DataError
 from model_export.contract.files import sha256, write_json
 from model_export.contract.scoring import Scorer
+from training import distributed
 from training.args import RunConfig
 from training.checkpoint import load_weights, save_weights
 from training.data.prepare import Dataset, prepare
@@ -75,7 +76,7 @@ def _prepare(run: Run, interactions: Path, items: Path | None, _: Progress) -> N
     }
     settings = [run.config.data.model_dump(), inputs]
     held = run.folder.holds("prepare", settings, [])
-    dataset = None if held else _read(run, interactions, items)
+    dataset = None if held or not distributed.is_first() else _read(run, interactions, items)
 
     def work(folder: Path) -> dict[str, Any]:
         assert dataset
@@ -83,16 +84,17 @@ def _prepare(run: Run, interactions: Path, items: Path | None, _: Progress) -> N
         dataset.catalog.write(folder / "catalog.jsonl")
         return asdict(dataset.report)
 
-    write_json(
-        run.folder.path / "run.json",
-        {
-            "seed": run.seed,
-            "interactions": str(interactions),
-            "items": items and str(items),
-            "config": run.config.model_dump(mode="json"),
-        },
-    )
-    run.folder.do("prepare", settings, [], work)
+    if distributed.is_first():
+        write_json(
+            run.folder.path / "run.json",
+            {
+                "seed": run.seed,
+                "interactions": str(interactions),
+                "items": items and str(items),
+                "config": run.config.model_dump(mode="json"),
+            },
+        )
+    run.folder.do("prepare", settings, [], work, alone=True)
 
 
 def _read(run: Run, interactions: Path, items: Path | None) -> Dataset:
@@ -121,7 +123,8 @@ def _items(run: Run, *_: object) -> None:
     config = run.config
 
     def work(folder: Path) -> dict[str, object]:
-        with threadpool_limits(1):  # sums in another order would give other vectors
+        # Sums in another order would give other vectors.
+        with threadpool_limits(1), torch.device("cpu"):
             return fit_catalog_items(run.catalog, run.training, config, run.seed, folder)
 
     settings = [
@@ -129,7 +132,7 @@ def _items(run: Run, *_: object) -> None:
     ]  # fmt: skip
     run.folder.do(
         "items", settings, ["prepare"],
-        work,
+        work, alone=True,
     )  # fmt: skip
 
 
@@ -153,7 +156,8 @@ def _annotate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
         start_codebook(model)
         labels, distances = annotate_all(model, run.windows, run.catalog, folder, progress)
         save_weights(folder / "model.safetensors", model)
-        np.save(folder / "labels.npy", labels, allow_pickle=False)
+        if distributed.is_first():
+            np.save(folder / "labels.npy", labels, allow_pickle=False)
         return {"distance": distances}
 
     run.folder.do("stage2_annotate", [], ["stage1"], work)
@@ -164,7 +168,7 @@ def _finetune(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
         model = run.new_model()
         annotated = run.folder.folder("stage2_annotate")
         load_weights(annotated / "model.safetensors", model)
-        labels = np.load(annotated / "labels.npy", allow_pickle=False)
+        labels = np.load(annotated / "labels.npy", mmap_mode="r", allow_pickle=False)
         validate = _validator(run, model, steps=model.config.max_steps)
         history = finetune(
             model, run.windows, labels, run.trie, run.index.leaf_items, validate,
@@ -182,7 +186,7 @@ def _deliberate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
         lists, mix = cross_fitted_lists(
             run.training, text, run.new_model, run.config, folder, run.seed, progress
         )
-        texts = torch.from_numpy(run.items.texts)
+        texts = distributed.tensor(run.items.texts)
         held_out = sample(run.sequences.holdout("valid"), run.seed)
         scorer = Scorer(run.items.tables, run.items.popularity, mix)
         validation = build_lists(

@@ -21,6 +21,7 @@ from training.data.batches import Windows
 from training.data.sequences import Sequences
 from training.decoding import TrieTensors
 from training.deliberation import Deliberator
+from training.distributed import tensor
 from training.graphs import TorchRunner
 from training.items.catalog_items import CatalogItems
 from training.loop import seeded
@@ -87,13 +88,13 @@ class Run:
 
     @cached_property
     def trie(self) -> TrieTensors:
-        return TrieTensors.of(self.index)
+        return TrieTensors.of(self.index, torch.get_default_device())
 
     def new_model(self) -> StreamRec:
         """An untrained network, the same one for the same seed."""
         seeded(self.seed, "model")
-        texts, codes = torch.from_numpy(self.items.texts), torch.from_numpy(self.items.codes)
-        return StreamRec(self.config.model, self.items.vocabulary, texts, codes)
+        texts, codes = tensor(self.items.texts), tensor(self.items.codes)
+        return StreamRec(self.config.model, self.items.vocabulary, texts, codes).to(texts.device)
 
     def model(self, step: StepName | None = None) -> StreamRec:
         """The network as a step left it; the last finished step if none is named."""
@@ -113,7 +114,7 @@ class Run:
         )  # fmt: skip
         self.folder.record("stage2_deliberate")
         load_weights(self.folder.folder("stage2_deliberate") / "best.safetensors", deliberator)
-        return deliberator.eval()
+        return deliberator.to(torch.get_default_device()).eval()
 
     @property
     def mix_weights(self) -> dict[str, float]:

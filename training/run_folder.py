@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 from model_export.contract.errors import RunError
 from model_export.contract.files import write_json
+from training import distributed
 
 StepName = Literal[
     "prepare",
@@ -93,17 +94,43 @@ class RunFolder:
         settings: Any,
         needs: Sequence[StepName],
         work: Callable[[Path], dict[str, Any]],
+        *,
+        alone: bool = False,
     ) -> None:
         """Run a step unless it is there already.
 
         Args:
             settings: JSON-like; all that shapes the step besides the steps that it needs.
             work: gets the step's folder and returns its metrics.
+            alone: the first process works, the others wait for it.
         """
         if self.holds(step, settings, needs):
             self.tell(f"{step}: unchanged, skipped")
             return
         folder, fingerprint = self.folder(step), self._fingerprint(settings, needs)
+        begun = folder / "begun.json"
+        if distributed.is_first():
+            self._begin(step, fingerprint)
+        distributed.wait()
+        began = time.perf_counter()
+        metrics = work(folder) if distributed.is_first() or not alone else {}
+        seconds = time.perf_counter() - began
+        if distributed.is_first():
+            write_json(
+                folder / "step.json",
+                {
+                    "fingerprint": fingerprint,
+                    "seconds": round(seconds, 1),
+                    "settings": settings,
+                    "metrics": metrics,
+                },
+            )
+            begun.unlink()
+        distributed.wait()
+
+    def _begin(self, step: StepName, fingerprint: str) -> None:
+        """Go on with what was begun with the same fingerprint, or begin anew."""
+        folder = self.folder(step)
         begun = folder / "begun.json"
         if begun.is_file() and json.loads(begun.read_text())["fingerprint"] == fingerprint:
             self.tell(f"{step}: resumed")
@@ -112,16 +139,3 @@ class RunFolder:
             folder.mkdir(parents=True)
             write_json(begun, {"fingerprint": fingerprint})
             self.tell(f"{step}: started")
-        began = time.perf_counter()
-        metrics = work(folder)
-        seconds = time.perf_counter() - began
-        write_json(
-            folder / "step.json",
-            {
-                "fingerprint": fingerprint,
-                "seconds": round(seconds, 1),
-                "settings": settings,
-                "metrics": metrics,
-            },
-        )
-        begun.unlink()

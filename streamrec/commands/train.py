@@ -30,6 +30,9 @@ def train(
             show_default="all of them",
         ),
     ] = None,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")
+    ] = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores")
     ] = None,
@@ -44,12 +47,14 @@ def train(
     Examples:
       streamrec train --interactions events.csv --items items.csv --run run
       streamrec train --interactions events.parquet --run run --config my.toml --stage stage1
+      torchrun --nproc-per-node 4 -m -- streamrec train --interactions events.csv --run run
     """
     from streamrec.threads import load_torch
 
     load_torch(threads)
     from streamrec.console import OUT, progress_bars, remark
     from streamrec.tables import stages_table
+    from training import distributed
     from training.args import load_config
     from training.pipeline import train as train_steps
     from training.report import write_report
@@ -60,10 +65,19 @@ def train(
     if last not in STEPS:
         raise typer.BadParameter(f"{stage} is not one of {', '.join(STEPS)}", param_hint="--stage")
     settings = load_config(config)
-    with progress_bars() as bars:
-        trained = train_steps(interactions, items, run, settings, seed, bars, remark, last)
-        summary = summarise(trained, bars)
-        report = write_report(trained, summary)
+    with distributed.processes(device):
+        first = distributed.is_first()
+        with progress_bars(shown=first) as bars:
+            tell = remark if first else _silent
+            trained = train_steps(interactions, items, run, settings, seed, bars, tell, last)
+            if not first:
+                return
+            summary = summarise(trained, bars)
+            report = write_report(trained, summary)
     if summary:
         OUT.print(stages_table(summary))
     remark(f"see {report}")
+
+
+def _silent(_: str) -> None:
+    """What all but the first of several processes say."""

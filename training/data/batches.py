@@ -36,6 +36,13 @@ class Batch:
     target: Tensor
     place: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device; `place`, which numbers rows of arrays, stays on the CPU."""
+        rows, owner, newest, target = (
+            part.to(device) for part in (self.rows, self.owner, self.newest, self.target)
+        )
+        return Batch(rows, owner, newest, target, self.place)
+
     @property
     def mask(self) -> Tensor:
         """(B, H), True at items."""
@@ -87,13 +94,20 @@ class Windows:
 
 
 def batches(
-    windows: Windows, batch_size: int, max_targets: int, rng: np.random.Generator
+    windows: Windows,
+    batch_size: int,
+    max_targets: int,
+    rng: np.random.Generator,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Shuffled batches of about `batch_size` examples, windows of like length together.
 
     Args:
         max_targets: at most this many examples of a window are drawn an epoch, at random.
+        share: (k, n) for every n-th window of each batch from the k-th on: what the k-th of n
+            processes reads. A batch with fewer windows than processes is left out.
     """
+    first, stride = share
     size = np.minimum(windows.end - windows.first_target, max_targets)
     order = rng.permutation(len(windows))
     length = windows.end - windows.start
@@ -105,8 +119,8 @@ def batches(
         inner = np.flatnonzero(np.diff(np.cumsum(size[part]) // batch_size)) + 1
         groups += np.split(part, inner)
     for number in rng.permutation(len(groups)):
-        if len(groups[number]):
-            yield collate(windows, groups[number], max_targets, rng)
+        if len(groups[number]) >= stride:
+            yield collate(windows, groups[number][first::stride], max_targets, rng)
 
 
 def collate(
@@ -125,5 +139,5 @@ def collate(
         newest.append(width - 1 - (windows.end[window] - 1 - places))
         place.append(places)
     tensors = [torch.from_numpy(np.concatenate(part)) for part in (owner, newest, place)]
-    target = torch.from_numpy(windows.items)[tensors[2]]
+    target = torch.from_numpy(windows.items[tensors[2].numpy()])
     return Batch(torch.from_numpy(rows), tensors[0], tensors[1], target, tensors[2])

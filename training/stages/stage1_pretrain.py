@@ -20,6 +20,7 @@ from torch import Tensor
 from training.args import Stage1Config
 from training.data.batches import Batch, Windows
 from training.decoding import first_step
+from training.distributed import tensor
 from training.loop import Losses, train_epochs
 from training.losses import (
     code_log_likelihood,
@@ -76,7 +77,7 @@ def stage1_losses(
         ranked = state_loss(model, state, targets, batch.target, config.smoothing, negatives)
         return {"state": config.state * ranked.sum()}
     prefix = similar_prefix(model, batch.target, similar, rng)
-    reasons = torch.from_numpy(rng.random(len(batch.target)) < config.prefix_share)
+    reasons = tensor(rng.random(len(batch.target)) < config.prefix_share)
     item = model.items.tokens[batch.target]
     forced = force(model, context, prefix, item, reasons)
     answer = -code_log_likelihood(model, forced.answer, item)

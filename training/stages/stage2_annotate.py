@@ -1,7 +1,8 @@
 """Stage 2, first half: annotate every training example with a reasoning trace.
 
-Iterative inference (see reasoning.py) runs over all histories in shards. A shard that is on disk is not
-computed again, so the job may be interrupted. `traces.jsonl` shows some of the traces to a person.
+Iterative inference (see reasoning.py) runs over all histories in shards, which the processes share
+among them. A shard that is on disk is not computed again, so the job may be interrupted.
+`traces.jsonl` shows some of the traces to a person.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from rich.progress import Progress
 
 from model_export.contract.catalog import Catalog
 from model_export.contract.files import atomic_path
+from training import distributed
 from training.data.batches import Batch, Windows, collate
 from training.model import StreamRec
 from training.reasoning import annotate
@@ -38,18 +40,23 @@ def annotate_all(
     model.eval()
     folder.mkdir(parents=True, exist_ok=True)
     labels = np.full((len(windows.items), model.config.max_steps), -1, dtype=np.int64)
-    shards = range(0, len(windows), SHARD)
-    task = progress.add_task("stage 2 annotate", total=len(shards))
-    for begin in shards:
-        file = folder / f"shard-{begin // SHARD:05d}.npy"
+    shards = {
+        folder / f"shard-{begin // SHARD:05d}.npy": range(begin, min(begin + SHARD, len(windows)))
+        for begin in range(0, len(windows), SHARD)
+    }
+    own = list(shards)[distributed.rank() :: distributed.count()]
+    task = progress.add_task("stage 2 annotate", total=len(own))
+    for file in own:
         if not file.is_file():
-            shard = _annotate_shard(model, windows, range(begin, min(begin + SHARD, len(windows))))
+            shard = _annotate_shard(model, windows, shards[file])
             with atomic_path(file) as partial, partial.open("wb") as stream:
                 np.save(stream, shard, allow_pickle=False)
+        progress.advance(task)
+    distributed.wait()
+    for file in shards:
         shard = np.load(file, allow_pickle=False)
         labels[shard[:, 0]] = shard[:, 1:]
-        progress.advance(task)
-    return labels, _write_readable(model, windows, catalog, folder)
+    return labels, distributed.from_first(lambda: _write_readable(model, windows, catalog, folder))
 
 
 def _annotate_shard(model: StreamRec, windows: Windows, numbers: range) -> NDArray[np.int64]:

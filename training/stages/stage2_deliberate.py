@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ from torch.nn import functional as F
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.files import write_json
 from model_export.contract.scoring import DEFAULT_WEIGHTS, Scorer
+from training import distributed
 from training.args import EvidenceConfig, RunConfig
 from training.checkpoint import load_progress, load_weights, save_progress, save_weights
 from training.data.batches import Windows
 from training.data.sequences import Sequences
 from training.deliberation import Deliberator
+from training.distributed import tensor
 from training.items.evidence import fit_evidence
 from training.lists import CandidateLists, Logits, build_lists, fit_mix_weights, state_logits
 from training.loop import seeded
@@ -125,8 +128,10 @@ def cross_fitted_lists(
                 folder / f"fold-{number}", seed, progress,
             )  # fmt: skip
             users = np.flatnonzero(fold_of == number)
-            lists = fold_lists(users, logits, training, text, config, folder / "mix.json")
-            lists[lists.label >= 0].save(file)
+            if distributed.is_first():
+                lists = fold_lists(users, logits, training, text, config, folder / "mix.json")
+                lists[lists.label >= 0].save(file)
+            distributed.wait()
         parts.append(CandidateLists.load(file))
     return CandidateLists.join(parts), json.loads((folder / "mix.json").read_text(encoding="utf-8"))
 
@@ -164,21 +169,21 @@ def fold_lists(
 def new_deliberator(lists: CandidateLists, text_dims: int, config: RunConfig) -> Deliberator:
     """An untrained deliberator that knows the scale of the features."""
     sample = lists.features[:: max(1, len(lists) // 2000)].astype(np.float32)
-    flat = torch.from_numpy(sample).flatten(0, 1)
+    flat = tensor(sample).flatten(0, 1)
     shape = config.deliberation
     return Deliberator(
         flat.mean(0), flat.std(0) + 1e-3, text_dims,
         d_model=shape.d_model, heads=shape.heads, thoughts=shape.thoughts, dropout=shape.dropout,
-    )  # fmt: skip
+    ).to(flat.device)  # fmt: skip
 
 
 def deliberate(
     model: Deliberator, lists: CandidateLists, chosen: NDArray[np.int64], texts: Tensor, rounds: int
 ) -> list[Tensor]:
     """Scores (B, C) after each round over the chosen lists."""
-    features = torch.from_numpy(lists.features[chosen].astype(np.float32))
-    candidates = texts[torch.from_numpy(lists.candidates[chosen]).long()]
-    history = torch.from_numpy(lists.history[chosen]).long()
+    features = tensor(lists.features[chosen].astype(np.float32))
+    candidates = texts[tensor(lists.candidates[chosen]).long()]
+    history = tensor(lists.history[chosen]).long()
     base = features[..., -3]
     judged = torch.zeros_like(base)
     notes, thoughts = model.start(candidates)
@@ -207,14 +212,20 @@ def train_deliberator(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
+    losses = distributed.data_parallel(
+        model, lambda chosen: listwise_losses(model, lists, chosen, texts, settings.rounds)
+    )
+    judge = partial(
+        distributed.from_first, lambda: list_metrics(model, validation, texts, settings.rounds)
+    )
+    share, of = distributed.rank(), distributed.count()
     state = load_progress(folder / "progress.safetensors", model, optimizer)
     if state is None:
-        untrained = list_metrics(model, validation, texts, settings.rounds)
+        untrained = judge()
         state = {"epoch": 0, "best": untrained["objective"], "history": []}
         save_weights(folder / "best.safetensors", model)
     per_epoch = -(-len(lists) // settings.batch_size)
     task = progress.add_task("deliberate", total=settings.epochs * per_epoch)
-    weights = [0.3] * (settings.rounds - 1) + [1.0]
     while state["epoch"] < settings.epochs:
         rng = seeded(seed, "deliberate", state["epoch"])
         model.train()
@@ -224,18 +235,15 @@ def train_deliberator(
             for group in optimizer.param_groups:
                 warm_up = min(1.0, 0.02 + 20 * done)
                 group["lr"] = settings.learning_rate * warm_up * max(0.05, 1 - done)
-            label = torch.from_numpy(lists.label[chosen]).long()
-            rounds = deliberate(model, lists, chosen, texts, settings.rounds)
-            losses = [F.cross_entropy(scores, label) for scores in rounds]
-            loss = torch.stack([w * part for w, part in zip(weights, losses, strict=True)]).sum()
+            together, last = losses(chosen[share::of] if len(chosen) >= of else chosen)
             optimizer.zero_grad(set_to_none=True)
-            (loss / sum(weights)).backward()
+            together.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            loss_sum += float(losses[-1].detach())
+            loss_sum += float(last.detach())
             progress.update(task, completed=state["epoch"] * per_epoch + number + 1)
         state["epoch"] += 1
-        metrics = list_metrics(model, validation, texts, settings.rounds)
+        metrics = judge()
         state["history"].append(
             {
                 "epoch": state["epoch"],
@@ -247,10 +255,22 @@ def train_deliberator(
             state["best"] = metrics["objective"]
             save_weights(folder / "best.safetensors", model)
         save_progress(folder / "progress.safetensors", model, optimizer, state)
+    distributed.wait()
     load_weights(folder / "best.safetensors", model)
     model.eval()
     history: list[dict[str, Any]] = state["history"]
     return history
+
+
+def listwise_losses(
+    model: Deliberator, lists: CandidateLists, chosen: NDArray[np.int64], texts: Tensor, rounds: int
+) -> tuple[Tensor, Tensor]:
+    """Softmax losses over the candidates: the weighted mean of all rounds, and that of the last."""
+    label = tensor(lists.label[chosen]).long()
+    scores = deliberate(model, lists, chosen, texts, rounds)
+    losses = torch.stack([F.cross_entropy(round_scores, label) for round_scores in scores])
+    weights = torch.tensor([0.3] * (rounds - 1) + [1.0])
+    return (weights * losses).sum() / weights.sum(), losses[-1]
 
 
 @torch.no_grad()
@@ -261,11 +281,11 @@ def list_metrics(
     model.eval()
     places: list[list[NDArray[np.int64]]] = [[] for _ in range(rounds + 1)]
     for chosen in np.array_split(np.arange(len(lists)), -(-len(lists) // 256)):
-        base = torch.from_numpy(lists.features[chosen][..., -3].astype(np.float32))
-        label = torch.from_numpy(lists.label[chosen]).long()
+        base = tensor(lists.features[chosen][..., -3].astype(np.float32))
+        label = tensor(lists.label[chosen]).long()
         for number, scores in enumerate([base, *deliberate(model, lists, chosen, texts, rounds)]):
             own = scores.gather(1, label.clamp(min=0)[:, None])
             rank = (scores >= own).sum(1)
-            places[number].append(torch.where(label < 0, 0, rank).numpy())
+            places[number].append(torch.where(label < 0, 0, rank).cpu().numpy())
     ndcg = [ranking_metrics(np.concatenate(ranks))["ndcg@10"] for ranks in places]
     return {**{f"ndcg@10 round {i}": value for i, value in enumerate(ndcg)}, "objective": ndcg[-1]}

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from training.args import Stage2Config
 from training.data.batches import Batch, Windows
 from training.decoding import TrieTensors, beam_search, first_step
+from training.distributed import tensor
 from training.loop import Losses, train_epochs
 from training.losses import (
     code_log_likelihood,
@@ -69,10 +70,10 @@ def finetune(
         The record of each epoch.
     """
     direct = copy.deepcopy(model).requires_grad_(False).eval()
-    rows = torch.from_numpy(leaf_items)
+    rows = tensor(leaf_items)
 
     def losses(batch: Batch, rng: np.random.Generator) -> Losses:
-        label = torch.from_numpy(labels[batch.place.numpy()])
+        label = tensor(labels[batch.place.numpy()])
         return stage2_losses(model, direct, batch, label, trie, rows, config, rng)
 
     model.requires_grad_(False)
@@ -120,9 +121,9 @@ def stage2_losses(
     """
     encoded = model.encode(model.item_inputs()[batch.rows.clamp(min=0)], batch.mask)
     context = model.contexts_at(encoded, batch.mask, batch.owner, batch.newest)
-    reads_own = torch.from_numpy(rng.random(len(label)) < config.own_tokens)
+    reads_own = tensor(rng.random(len(label)) < config.own_tokens)
     read = _tokens_to_read(model, context, label, reads_own)
-    reasons = torch.from_numpy(rng.random(len(label)) < config.prefix_share)
+    reasons = tensor(rng.random(len(label)) < config.prefix_share)
     item = model.items.tokens[batch.target]
     forced = force(model, context, read, item, reasons)
     states = forced.states(model)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ import torch
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from training import distributed
 from training.args import Stage3Config
 from training.checkpoint import load_progress, load_weights, save_progress, save_weights
 from training.data.batches import Batch, Windows, batches
 from training.decoding import TrieTensors, children
+from training.distributed import tensor
 from training.layers import MASKED
 from training.loop import seeded
 from training.losses import code_log_likelihood
@@ -80,9 +83,12 @@ def reinforce(
     reference = copy.deepcopy(model).requires_grad_(False).eval()
     policy = reinforced_parameters(model)
     optimizer = torch.optim.AdamW(policy, lr=config.learning_rate, weight_decay=0)
+    log_probs = distributed.data_parallel(model, partial(policy_log_probs, model), bfloat16=False)
+    judge = partial(distributed.from_first, validate)
+    share = distributed.rank(), distributed.count()
     state = load_progress(folder / "progress.safetensors", model, optimizer)
     if state is None:
-        state = {"step": 0, "best": validate()["objective"], "history": []}
+        state = {"step": 0, "best": judge()["objective"], "history": []}
         save_weights(folder / "best.safetensors", model)
     task = progress.add_task("stage 3", total=config.steps, completed=state["step"])
     model.eval()
@@ -91,16 +97,22 @@ def reinforce(
         for _ in range(min(config.validate_every, config.steps - state["step"])):
             state["step"] += 1
             rng = seeded(seed, "stage 3", state["step"])
-            batch = next(batches(windows, config.users, 1, rng))
-            records.append(update(model, reference, batch, trie, optimizer, policy, config, rng))
+            batch = next(batches(windows, config.users, 1, rng, share))
+            batch = batch.to(torch.get_default_device())
+            records.append(
+                update(model, reference, log_probs, batch, trie, optimizer, policy, config, rng)
+            )
             progress.update(task, completed=state["step"])
-        metrics = validate()
-        means = {key: float(np.mean([r[key] for r in records])) for key in records[0]}
+        metrics = judge()
+        means = {
+            key: distributed.mean(float(np.mean([r[key] for r in records]))) for key in records[0]
+        }
         state["history"].append({"step": state["step"], "rewards": means, "metrics": metrics})
         if metrics["objective"] > state["best"]:
             state["best"] = metrics["objective"]
             save_weights(folder / "best.safetensors", model)
         save_progress(folder / "progress.safetensors", model, optimizer, state)
+    distributed.wait()
     load_weights(folder / "best.safetensors", model)
     history: list[dict[str, Any]] = state["history"]
     return history
@@ -115,6 +127,7 @@ def reinforced_parameters(model: StreamRec) -> list[nn.Parameter]:
 def update(
     model: StreamRec,
     reference: StreamRec,
+    log_probs: Callable[..., tuple[Tensor, Tensor]],
     batch: Batch,
     trie: TrieTensors,
     optimizer: torch.optim.Optimizer,
@@ -122,27 +135,33 @@ def update(
     config: Stage3Config,
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """Sample, reward and update once; returns the mean of every reward and of KL and entropy."""
+    """Sample, reward and update once; returns the mean of every reward and of KL and entropy.
+
+    Args:
+        log_probs: `policy_log_probs` of the model.
+    """
     group = config.group
     with torch.no_grad():
         encoded = model.encode(model.item_inputs()[batch.rows.clamp(min=0)], batch.mask)
         owner = batch.owner.repeat_interleave(group)
         newest = batch.newest.repeat_interleave(group)
         context = model.contexts_at(encoded, batch.mask, owner, newest)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        generator = torch.Generator(torch.get_default_device())
+        generator.manual_seed(int(rng.integers(2**62)))
         rollout = roll_out(model, context, trie, config.temperature, generator)
         rewards = reward_traces(model, batch, encoded, context, rollout, config, rng)
         total = sum(getattr(config.rewards, name) * rewards[name] for name in REWARDS)
         assert isinstance(total, Tensor)
         advantage, informative = group_advantages(total)
         advantage = (advantage * informative[:, None]).flatten()
-        before, _ = trace_log_probs(model, context, rollout, trie, config.temperature)
+        before, _ = log_probs(encoded, batch.mask, owner, newest, rollout, trie, config.temperature)
         known = reference.contexts_at(encoded, batch.mask, owner, newest)
         anchor, _ = trace_log_probs(reference, known, rollout, trie, config.temperature)
     kl = entropy = torch.zeros(())
     for _ in range(config.inner_updates):
-        context = model.contexts_at(encoded, batch.mask, owner, newest)
-        now, entropy = trace_log_probs(model, context, rollout, trie, config.temperature)
+        now, entropy = log_probs(
+            encoded, batch.mask, owner, newest, rollout, trie, config.temperature
+        )
         ratio = (now - before).exp()
         clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
         gain = torch.minimum(ratio * advantage[:, None], clipped * advantage[:, None])
@@ -195,6 +214,21 @@ def roll_out(
     return Rollout(reasoning, *(torch.cat(part, 1) for part in (items, nodes, slots, free)))
 
 
+def policy_log_probs(
+    model: StreamRec,
+    encoded: Tensor,
+    mask: Tensor,
+    owner: Tensor,
+    newest: Tensor,
+    rollout: Rollout,
+    trie: TrieTensors,
+    temperature: float,
+) -> tuple[Tensor, Tensor]:
+    """`trace_log_probs` after the given positions of encoded histories."""
+    context = model.contexts_at(encoded, mask, owner, newest)
+    return trace_log_probs(model, context, rollout, trie, temperature)
+
+
 def trace_log_probs(
     model: StreamRec, context: Context, rollout: Rollout, trie: TrieTensors, temperature: float
 ) -> tuple[Tensor, Tensor]:
@@ -236,7 +270,7 @@ def reward_traces(
     unread = rollout.reasoning.unflatten(0, grouped)[:, 0]
     blind = torch.zeros(len(target), dtype=torch.bool)
     directly = force(model, direct_context, unread, target_item, blind)
-    negatives = vectors[torch.from_numpy(rng.integers(len(vectors), size=config.negatives))]
+    negatives = vectors[tensor(rng.integers(len(vectors), size=config.negatives))]
     state = state.unflatten(0, grouped)
     return {
         "format": format_reward(rollout.free_possible.unflatten(0, grouped)),

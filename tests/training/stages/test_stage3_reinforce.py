@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from training.args import Stage3Config
 from training.model import StreamRec
 from training.rewards import REWARDS
 from training.stages.stage3_reinforce import (
+    policy_log_probs,
     reinforce,
     reinforced_parameters,
     reward_traces,
@@ -164,6 +166,7 @@ def test_an_update_makes_rewarded_traces_likelier() -> None:
         update(
             model,
             reference,
+            partial(policy_log_probs, model),
             batch,
             tiny.trie(),
             optimizer,
@@ -186,8 +189,8 @@ def test_groups_that_agree_change_nothing() -> None:
     policy = reinforced_parameters(model)
     optimizer = torch.optim.AdamW(policy, lr=1.0, weight_decay=0)
     record = update(
-        model, copy.deepcopy(model), tiny.batch(2), tiny.trie(), optimizer, policy, settings,
-        np.random.default_rng(0),
+        model, copy.deepcopy(model), partial(policy_log_probs, model), tiny.batch(2), tiny.trie(),
+        optimizer, policy, settings, np.random.default_rng(0),
     )  # fmt: skip
     assert record["informative"] == 0
     assert tiny.equal(model, tiny.network())

@@ -1,0 +1,143 @@
+"""One process or many, CPU or GPU: the stages are written once for all of them.
+
+Under `torchrun` every process reads its own part of each batch and DDP averages the gradients (NCCL
+between GPUs, gloo between CPUs), so that many processes take the steps that one would take with the
+same batches. The first process alone judges and writes; all processes see one run directory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from model_export.contract.errors import ConfigError
+
+PATIENCE = timedelta(days=1)
+"""How long processes wait for each other: the first one works alone for long on a large catalogue."""
+
+T = TypeVar("T")
+
+
+@contextmanager
+def processes(device: str) -> Iterator[None]:
+    """Work on a device, together with the other processes that torchrun started.
+
+    Args:
+        device: "cpu", "cuda", or "auto" for a GPU where there is one.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device {device!r} is not one of auto, cpu, cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("no GPU can be used: torch sees none; choose --device cpu")
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.set_default_device("cuda")
+        torch.set_float32_matmul_precision("high")
+    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if together:
+        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        torch.set_default_device(None)
+        if together:
+            dist.destroy_process_group()
+
+
+def count() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this process, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def is_first() -> bool:
+    """Whether this process judges and writes."""
+    return rank() == 0
+
+
+def wait() -> None:
+    """Go on when every process has come this far."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def from_first(ask: Callable[[], T]) -> T:
+    """What `ask` returns in the first process; the others wait for it."""
+    if not dist.is_initialized():
+        return ask()
+    answer: list[Any] = [ask() if is_first() else None]
+    dist.broadcast_object_list(answer)
+    found: T = answer[0]
+    return found
+
+
+def total(values: list[float]) -> list[float]:
+    """Sums over all processes."""
+    if not dist.is_initialized():
+        return values
+    sums = torch.tensor(values, dtype=torch.float64)
+    dist.all_reduce(sums)
+    found: list[float] = sums.tolist()
+    return found
+
+
+def mean(value: float) -> float:
+    """Mean over all processes."""
+    return total([value])[0] / count()
+
+
+def tensor(array: NDArray[Any]) -> Tensor:
+    """An array as a tensor on the device in use."""
+    return torch.from_numpy(array).to(torch.get_default_device())
+
+
+def data_parallel(
+    model: nn.Module, losses: Callable[..., T], *, bfloat16: bool = True
+) -> Callable[..., T]:
+    """`losses` of `model`, such that `backward` averages its gradients over all processes.
+
+    On a GPU the layers are compiled.
+
+    Args:
+        bfloat16: multiply matrices in bfloat16 on a GPU.
+    """
+    on_gpu = torch.get_default_device().type == "cuda"
+    if on_gpu:
+        for stack in ("encoder", "decoder"):
+            for layer in getattr(model, stack, ()):
+                layer.compile(dynamic=True)
+    step: nn.Module = _Step(model, losses, on_gpu and bfloat16)
+    if dist.is_initialized():
+        step = DistributedDataParallel(step, broadcast_buffers=False, find_unused_parameters=True)
+    return step
+
+
+class _Step(nn.Module):
+    """A call of `losses` as a module, which is what DDP wraps."""
+
+    def __init__(self, model: nn.Module, losses: Callable[..., Any], bfloat16: bool) -> None:
+        super().__init__()
+        self.model = model
+        self._losses = losses
+        self._bfloat16 = bfloat16
+
+    def forward(self, *inputs: Any) -> Any:
+        with torch.autocast("cuda", torch.bfloat16, enabled=self._bfloat16):
+            return self._losses(*inputs)
