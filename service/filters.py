@@ -33,7 +33,8 @@ class CatalogFilter:
             mask &= self._in_any(wanted.categories.any)
         for category in wanted.categories.all:
             mask &= self._in_any([category])
-        mask &= ~self._in_any(wanted.categories.none)
+        if wanted.categories.none:
+            mask &= ~self._in_any(wanted.categories.none)
         mask[self._catalog.split_known(wanted.exclude_items)[0]] = False
         mask[list(without)] = False
         return mask

@@ -21,7 +21,7 @@ from service.reasons import ReasonFinder
 from service.requests import RunningRequests
 from service.search import CatalogSearch
 from service.settings import Settings
-from service.trace import Answer, Query, Reasoner, Trace
+from service.trace import Answer, Query, Reasoner, Record, Trace
 
 
 class LoadedModel:
@@ -35,7 +35,8 @@ class LoadedModel:
         reasons: why an item is recommended.
         explainer: the same in words.
         batcher: the way to the model for concurrent requests.
-        influences: measures what recorded answers rest on, beside the requests and not among them.
+        readings: works out what recorded answers mean and rest on, beside the requests and not
+            among them.
         search: finds items by their words.
         requests: those that use this model now.
     """
@@ -54,8 +55,8 @@ class LoadedModel:
         self.batcher: MicroBatcher[Query, Answer] = MicroBatcher(
             reasoner.answer, queue_size, max_batch
         )
-        self.influences: MicroBatcher[Trace, Influence | None] = MicroBatcher(
-            self._measure, queue_size, max_batch=1
+        self.readings: MicroBatcher[Record, tuple[Trace, Influence | None]] = MicroBatcher(
+            self._read, queue_size, max_batch=1
         )
         self.search = CatalogSearch(bundle.catalog, self.popular)
         self.requests = RunningRequests()
@@ -64,18 +65,22 @@ class LoadedModel:
     async def start(self) -> None:
         """Begin to answer; needs a running event loop."""
         await self.batcher.start()
-        await self.influences.start()
+        await self.readings.start()
 
     async def stop(self) -> None:
         """Answer everything that waits, then end."""
         await self.batcher.stop()
-        await self.influences.stop()
+        await self.readings.stop()
 
-    def _measure(self, traces: Sequence[Trace]) -> Iterator[tuple[int, Influence | None]]:
-        for place, trace in enumerate(traces):
-            seen = trace.history if trace.exclude_seen else ()
-            allowed = self.filters.allowed(trace.filter, seen)
-            yield place, measure_influence(self._reasoner, trace, allowed)
+    def _read(
+        self, records: Sequence[Record]
+    ) -> Iterator[tuple[int, tuple[Trace, Influence | None]]]:
+        for place, record in enumerate(records):
+            steps = self._reasoner.steps(record.history, record.thoughts)
+            trace = Trace.model_construct(**dict(record), steps=steps)
+            seen = record.history if record.exclude_seen else ()
+            allowed = self.filters.allowed(record.filter, seen)
+            yield place, (trace, measure_influence(self._reasoner, trace, allowed))
 
     @property
     def version(self) -> str:

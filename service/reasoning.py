@@ -1,20 +1,24 @@
-"""The reasoning loop over ONNX Runtime for a batch of queries, and the trace it leaves."""
+"""The reasoning loop over ONNX Runtime for a batch of queries, the facts it leaves, and what they mean."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from model_export.contract.bundle import Bundle
+from model_export.contract.ranking import Ranking
 from model_export.contract.reasoning import LoopTables, ReasonedStep, ReasoningLoop, scorer_of
+from model_export.contract.scoring import best_rows
 from service.runner import GraphRunner
-from service.trace import Answer, Query, ReplayedStep, StepTrace
+from service.trace import Answer, Query, ReplayedStep, StepTrace, Thoughts
 
-_RUNNERS_UP = 3
+_LIKELY = 4
+"""Tokens that are kept of a distribution; the first of them is written."""
 _NEAREST = 5
 _TOP = 10
 _ATTENDED = 5
@@ -51,12 +55,12 @@ class OnnxReasoner:
         """Each query's place and answer, as soon as it has thought enough or its deadline nears."""
         allowed = np.stack([query.allowed for query in queries])
         thinking = dict(enumerate(queries))
-        steps: list[ReasonedStep] = []
+        steps: list[_Step] = []
         slowest, before = 0.0, time.monotonic()
         histories = [query.history for query in queries]
         counts = [query.counts for query in queries]
         for step in self._loop.run(histories, allowed, counts):
-            steps.append(step)
+            steps.append(_Step(step))
             now = time.monotonic()
             slowest, before = max(slowest, now - before), now
             ended = [
@@ -66,9 +70,9 @@ class OnnxReasoner:
                 or (query.deadline is not None and now + slowest > query.deadline)
             ]
             if ended:
-                final = self._loop.final_scores(step)
+                final = self._loop.final_ranking(step)
             for place in ended:
-                yield place, self._finish(thinking.pop(place), place, steps, final[place])
+                yield place, _answer(thinking.pop(place), place, steps, final)
             if not thinking:
                 return
 
@@ -88,52 +92,65 @@ class OnnxReasoner:
             if ended:
                 return
 
-    def _finish(
-        self, query: Query, place: int, steps: Sequence[ReasonedStep], final: Floats
-    ) -> Answer:
-        """The answer to the query at `place` of the batch, ranked by its `final` scores (N,)."""
-        rows = _best(final, query.allowed, query.count)
-        rankings = [*(step.scores[place] for step in steps[:-1]), final]
-        ranks = [(scores > scores[rows, None]).sum(1) + 1 for scores in rankings]
-        states = np.stack([step.state[place] for step in steps])
-        states /= np.maximum(np.linalg.norm(states, axis=1, keepdims=True), 1e-9)
+    def steps(self, history: Sequence[int], thoughts: Thoughts) -> list[StepTrace]:
+        """What the thoughts of an answer to `history` (catalogue rows, oldest first) mean."""
+        count = len(thoughts.top)
+        if not count:
+            return []
+        states = np.frombuffer(thoughts.states, np.float32).reshape(count, -1)
+        states = states / np.maximum(np.linalg.norm(states, axis=1, keepdims=True), 1e-9)
         likeness = states @ self._tables.item_vectors.T
         distances = np.clip(1 - states @ states[-1], 0, 2)
-        trace = [
+        attention = np.frombuffer(thoughts.attention, np.float32).reshape(count, -1)
+        written: list[list[tuple[int, float]]] = [
+            [],
+            *(
+                list(zip(*choices, strict=True))
+                for choices in zip(thoughts.written, thoughts.chances, strict=True)
+            ),
+        ]
+        return [
             StepTrace(
-                **_written(steps[i - 1], step, place) if i else {"written": None, "runners_up": []},
-                nearest=np.argsort(-likeness[i])[:_NEAREST].tolist(),
-                top=_best(rankings[i], query.allowed, _TOP).tolist(),
-                attended=_attended(query.history, step.attention[place]),
+                written=written[i][0] if i else None,
+                runners_up=written[i][1:],
+                nearest=best_rows(likeness[i], _NEAREST).tolist(),
+                top=thoughts.top[i],
+                attended=_attended(history, attention[i]),
                 distance=round(float(distances[i]), 4),
             )
-            for i, step in enumerate(steps)
+            for i in range(count)
         ]
-        return Answer(rows, final[rows], np.stack(ranks), trace)
 
 
-def _best(scores: Floats, allowed: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
-    """The best `count` allowed rows, best first."""
-    count = min(count, int(allowed.sum()))
-    if not count:
-        return np.empty(0, dtype=np.int64)
-    best = np.argpartition(-scores, count - 1)[:count]
-    return best[np.argsort(-scores[best], kind="stable")]
+class _Step:
+    """A step of a batch, with what all of its answers need of it worked out once."""
+
+    def __init__(self, step: ReasonedStep) -> None:
+        self.step = step
+
+    @cached_property
+    def likely(self) -> tuple[list[list[int]], list[list[float]]]:
+        """The likeliest tokens of the next step for each request, likeliest first, and their chances."""
+        logits = self.step.token_logits
+        chances = np.exp(logits - logits.max(1, keepdims=True))
+        chances /= chances.sum(1, keepdims=True)
+        tokens = np.stack([best_rows(line, _LIKELY) for line in logits])
+        return tokens.tolist(), np.take_along_axis(chances, tokens, 1).round(4).tolist()
 
 
-def _written(before: ReasonedStep, step: ReasonedStep, place: int) -> dict[str, object]:
-    """The token of this step and its rivals, with the probabilities that the step before gave."""
-    assert step.written is not None
-    logits = before.token_logits[place]
-    probability = np.exp(logits - logits.max())
-    probability /= probability.sum()
-    token = int(step.written[place])
-    likely = [int(other) for other in np.argsort(-probability)[: _RUNNERS_UP + 1] if other != token]
-    chances = {choice: round(float(probability[choice]), 4) for choice in (token, *likely)}
-    return {
-        "written": (token, chances[token]),
-        "runners_up": [(other, chances[other]) for other in likely[:_RUNNERS_UP]],
-    }
+def _answer(query: Query, place: int, steps: Sequence[_Step], final: Ranking) -> Answer:
+    """The answer to the query at `place` of the batch, ranked by `final`."""
+    rows, scores = final.best(place, query.count)
+    rankings = [*(step.step.ranking for step in steps[:-1]), final]
+    thoughts = Thoughts.model_construct(
+        written=[before.likely[0][place] for before in steps[:-1]],
+        chances=[before.likely[1][place] for before in steps[:-1]],
+        top=[ranking.best(place, _TOP)[0].tolist() for ranking in rankings],
+        states=np.stack([step.step.state[place] for step in steps]).tobytes(),
+        attention=np.stack([step.step.attention[place] for step in steps]).tobytes(),
+    )
+    ranks = np.stack([ranking.ranks(place, rows) for ranking in rankings])
+    return Answer(rows, scores, ranks, thoughts)
 
 
 def _attended(history: Sequence[int], attention: Floats) -> list[tuple[int, float]]:

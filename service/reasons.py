@@ -62,10 +62,9 @@ def _supporters(
     """For each of `rows`, the history items that name it as a neighbour, strongest first."""
     newest_first = np.asarray(history, dtype=np.int64)[::-1]
     sources, age = np.unique(newest_first, return_index=True)
-    neighbours, weights = table.items[sources], table.weights[sources] * _DECAY ** age[:, None]
-    found = []
-    for row in rows:
-        support = np.where(neighbours == row, weights, 0).sum(axis=1)
-        strongest = np.argsort(-support, kind="stable")[:_NAMED]
-        found.append([int(sources[i]) for i in strongest if support[i] > 0])
-    return found
+    support = table.links(sources, rows) * _DECAY**age
+    strongest = np.argsort(-support, axis=1, kind="stable")[:, :_NAMED]
+    return [
+        [int(sources[place]) for place in places if line[place] > 0]
+        for line, places in zip(support, strongest, strict=True)
+    ]

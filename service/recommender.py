@@ -24,7 +24,7 @@ from service.metrics import Metrics
 from service.model import LoadedModel
 from service.stores.histories import HistoryStore
 from service.stores.recommendations import RecommendationStore, Served
-from service.trace import Answer, ItemTrace, Query, Trace
+from service.trace import Answer, ItemTrace, Query, Record, Thoughts
 
 _DIVERSITY_POOL = 5
 """Items that a diverse answer chooses from, for each item wanted."""
@@ -69,11 +69,11 @@ class Recommender:
         if all(count == 1 for count in counts):
             counts = []
         answer = await self._answer(request, history, counts, started)
-        self._metrics.steps.observe(max(0, len(answer.steps) - 1))
-        trace = self._trace(request, history, counts, answer, degraded)
+        self._metrics.steps.observe(answer.thoughts.steps_taken)
+        record = self._recorded(request, history, counts, answer, degraded)
 
         recommendation_id = uuid4().hex
-        degraded |= not await self._record(recommendation_id, trace, request)
+        degraded |= not await self._keep(recommendation_id, record, request)
         took = time.monotonic() - started
         explainer = self._model.explainer
         return Recommendation(
@@ -86,14 +86,14 @@ class Recommender:
                     reasons=[explainer.reason(kind, rows) for kind, rows in item.reasons],
                     properties=self._properties(item.row) if request.include_properties else None,
                 )
-                for place, item in enumerate(trace.items, start=1)
+                for place, item in enumerate(record.items, start=1)
             ],
             model_version=self._model.version,
-            reasoning_steps=max(0, len(trace.steps) - 1),
+            reasoning_steps=answer.thoughts.steps_taken,
             degraded=degraded,
             unknown_items=list(dict.fromkeys(unknown)),
             took_ms=round(took * 1000, 3),
-            explanation=await self._explained(recommendation_id, trace)
+            explanation=await self._explained(recommendation_id, record)
             if request.explain
             else None,
         )
@@ -105,19 +105,19 @@ class Recommender:
             NotFoundError: there was none, it has expired, or another model version made it.
             StoreError: Redis does not answer.
         """
-        record = await self._recommendations.get(recommendation_id)
-        if record is None:
+        stored = await self._recommendations.get(recommendation_id)
+        if stored is None:
             raise NotFoundError("no such recommendation is recorded; records expire after a while")
         try:
-            trace = Trace.model_validate_json(record)
+            record = Record.model_validate_json(stored)
         except ValidationError as error:
             raise NotFoundError("the recommendation was recorded in another format") from error
-        if trace.model_version != self._model.version:
+        if record.model_version != self._model.version:
             raise NotFoundError(
-                f"the recommendation was made by model {trace.model_version}, "
+                f"the recommendation was made by model {record.model_version}, "
                 f"and {self._model.version} is in use"
             )
-        return await self._explained(recommendation_id, trace)
+        return await self._explained(recommendation_id, record)
 
     async def is_recorded(self, recommendation_id: str) -> bool:
         """Whether there is anything to explain under this id.
@@ -127,9 +127,9 @@ class Recommender:
         """
         return await self._recommendations.get(recommendation_id) is not None
 
-    async def _explained(self, recommendation_id: str, trace: Trace) -> Explanation:
+    async def _explained(self, recommendation_id: str, record: Record) -> Explanation:
         with self._metrics.stages.labels("influence").time():
-            influence = await self._model.influences.submit(trace)
+            trace, influence = await self._model.readings.submit(record)
         return self._model.explainer.explanation(recommendation_id, trace, influence)
 
     async def _history(self, request: RecommendRequest) -> tuple[list[tuple[str, float]], bool]:
@@ -178,23 +178,23 @@ class Recommender:
         popular = self._model.popular
         rows = popular[allowed[popular]][:count]
         ranks = np.arange(1, len(rows) + 1, dtype=np.int64)[None]
-        return Answer(rows, (1 / ranks[0]).astype(np.float32), ranks, [])
+        return Answer(rows, (1 / ranks[0]).astype(np.float32), ranks, Thoughts())
 
-    def _trace(
+    def _recorded(
         self,
         request: RecommendRequest,
         history: list[int],
         counts: list[float],
         answer: Answer,
         degraded: bool,
-    ) -> Trace:
+    ) -> Record:
         longest = max(EVIDENCE_HISTORY, self._model.bundle.manifest.model.max_history)
         read = history[-longest:]
-        if answer.steps:
+        if history:
             reasons = self._model.reasons.find(read, answer.rows, answer.ranks)
         else:
             reasons = [[("popular", [])] for _ in answer.rows]
-        return Trace(
+        return Record.model_construct(
             model_version=self._model.version,
             created_at=datetime.now(UTC),
             degraded=degraded,
@@ -202,31 +202,35 @@ class Recommender:
             counts=counts[-longest:],
             filter=request.filter,
             exclude_seen=request.exclude_seen,
-            steps=answer.steps,
+            thoughts=answer.thoughts,
             items=[
-                ItemTrace(row=int(row), score=round(float(score), 5), ranks=path, reasons=why)
+                ItemTrace.model_construct(row=row, score=round(score, 5), ranks=path, reasons=why)
                 for row, score, path, why in zip(
-                    answer.rows, answer.scores, answer.ranks.T.tolist(), reasons, strict=True
+                    answer.rows.tolist(),
+                    answer.scores.tolist(),
+                    answer.ranks.T.tolist(),
+                    reasons,
+                    strict=True,
                 )
             ],
         )
 
-    async def _record(
-        self, recommendation_id: str, trace: Trace, request: RecommendRequest
+    async def _keep(
+        self, recommendation_id: str, record: Record, request: RecommendRequest
     ) -> bool:
         """Whether the answer can be explained, and its clicks counted, later."""
-        if trace.degraded:
+        if record.degraded:
             return False
         catalog = self._model.bundle.catalog
         served = Served(
-            trace.model_version,
-            _effort(request, trace),
-            [catalog[item.row].item_id for item in trace.items],
+            record.model_version,
+            _effort(request, record),
+            [catalog[item.row].item_id for item in record.items],
         )
         try:
             with self._metrics.stages.labels("record").time():
-                record = trace.model_dump_json().encode()
-                await self._recommendations.put(recommendation_id, record, served, request.user_id)
+                stored = record.model_dump_json().encode()
+                await self._recommendations.put(recommendation_id, stored, served, request.user_id)
         except StoreError:
             return False
         self._metrics.recommendations.labels(served.model_version, served.effort).inc()
@@ -236,8 +240,8 @@ class Recommender:
         return ItemProperties.model_validate(self._model.bundle.catalog[row].model_dump())
 
 
-def _effort(request: RecommendRequest, trace: Trace) -> str:
+def _effort(request: RecommendRequest, record: Record) -> str:
     """What the answer is reported under: an effort, `steps` where a number was asked for, or `popular`."""
-    if not trace.steps:
+    if not record.thoughts.top:
         return "popular"
     return request.effort if request.reasoning_steps is None else "steps"

@@ -1,6 +1,8 @@
 """What one query asks of the model, what it gets back, and what is kept to explain it.
 
-Items are catalogue rows and codes are tokens: a trace is small, and belongs to one model version.
+An answer comes with the bare facts of its reasoning (`Thoughts`), which are recorded with it; what they
+mean (`StepTrace`) is worked out when somebody asks. Items are catalogue rows and codes are tokens: a
+record is small, and belongs to one model version.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from service.api.explanation import ReasonKind
 from service.api.schemas import ItemFilter
@@ -39,8 +41,33 @@ class Query:
     counts: tuple[float, ...] = ()
 
 
+class Thoughts(BaseModel):
+    """The facts of steps 0 to S - 1 of one answer; none where no model was asked.
+
+    Attributes:
+        written: for each step but the first the token written, then other likely tokens.
+        chances: their probabilities.
+        top: best items after each step, best first.
+        states: (S, d) float32, where each step left the state.
+        attention: (S, H) float32, share of each of the newest H history positions.
+    """
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    written: list[list[int]] = []
+    chances: list[list[float]] = []
+    top: list[list[int]] = []
+    states: bytes = b""
+    attention: bytes = b""
+
+    @property
+    def steps_taken(self) -> int:
+        """Reasoning steps after step 0."""
+        return len(self.written)
+
+
 class StepTrace(BaseModel):
-    """One reasoning step.
+    """One reasoning step, as an explanation shows it.
 
     Attributes:
         written: the token written and its probability; None at step 0.
@@ -67,17 +94,17 @@ class Answer:
         rows: (count,) recommended items, best first; fewer where fewer are allowed.
         scores: (count,) their scores, descending.
         ranks: (steps taken + 1, count) their ranks among the allowed items after each step.
-        steps: what happened in each step, from step 0.
+        thoughts: what happened in each step, from step 0.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     ranks: NDArray[np.int64]
-    steps: list[StepTrace]
+    thoughts: Thoughts
 
     def take(self, places: NDArray[np.int64]) -> Answer:
         """The answer with only these of its items, in this order."""
-        return Answer(self.rows[places], self.scores[places], self.ranks[:, places], self.steps)
+        return Answer(self.rows[places], self.scores[places], self.ranks[:, places], self.thoughts)
 
 
 @dataclass(frozen=True)
@@ -98,6 +125,10 @@ class Reasoner(Protocol):
 
     def answer(self, queries: Sequence[Query]) -> Iterator[tuple[int, Answer]]:
         """Every query's place in the batch and its answer, each as soon as it is there."""
+        ...
+
+    def steps(self, history: Sequence[int], thoughts: Thoughts) -> list[StepTrace]:
+        """What the thoughts of an answer to `history` (catalogue rows, oldest first) mean."""
         ...
 
     def replay(
@@ -127,8 +158,8 @@ class ItemTrace(BaseModel):
     reasons: list[tuple[ReasonKind, list[int]]]
 
 
-class Trace(BaseModel):
-    """Everything that the explanation of one recommendation is rendered from.
+class Record(BaseModel):
+    """What is kept of one recommendation, so that it can be explained.
 
     Attributes:
         history: what the model read, oldest first.
@@ -144,5 +175,15 @@ class Trace(BaseModel):
     counts: list[float] = []
     filter: ItemFilter
     exclude_seen: bool
-    steps: list[StepTrace]
     items: list[ItemTrace]
+    thoughts: Thoughts = Thoughts()
+
+
+class Trace(Record):
+    """Everything that the explanation of one recommendation is rendered from: its record, read.
+
+    Attributes:
+        steps: what its thoughts mean.
+    """
+
+    steps: list[StepTrace]

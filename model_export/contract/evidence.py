@@ -6,8 +6,10 @@ explain themselves ("bought after …", "similar to …"), and know a new item o
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +29,51 @@ class NeighbourTable:
     items: NDArray[np.integer]
     weights: NDArray[np.floating]
 
+    def reached(
+        self,
+        history: NDArray[np.integer],
+        decay: float,
+        counts: NDArray[np.float32] | None = None,
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """The items that a history leads to and their scores; a row may stand there several times.
+
+        A score is the sum of the neighbours' weights, each position weighted `decay ** age`.
+
+        Args:
+            history: (positions,) rows, oldest first, without padding.
+            decay: weight of a position against the one after it.
+            counts: (positions,) how much each position counts; 1 if not given.
+        """
+        weights = decay ** np.arange(len(history) - 1.0, -1.0, -1.0)
+        if counts is not None:
+            weights *= counts
+        neighbours = self.items[history].ravel()
+        known = np.flatnonzero(neighbours != PADDING)
+        rows = neighbours[known].astype(np.intp)
+        total = _scratch("total", len(self.items), np.float64(0))
+        np.add.at(total, rows, (self.weights[history] * weights[:, None]).ravel()[known])
+        scores = total[rows].astype(np.float32)
+        total[rows] = 0
+        return rows, scores
+
+    def links(self, sources: NDArray[np.integer], rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Weight of each of `rows` (count, distinct) as a neighbour of each source (count, sources)."""
+        place = _scratch("place", len(self.items), np.int32(PADDING))
+        place[rows] = np.arange(len(rows))
+        places = place.take(self.items[sources])
+        place[rows] = PADDING
+        source, column = np.nonzero(places != PADDING)
+        weights = np.zeros((len(rows), len(sources)), dtype=np.float32)
+        weights[places[source, column], source] = self.weights[sources[source], column]
+        return weights
+
     def score(
         self,
         histories: NDArray[np.integer],
         decay: float,
         counts: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """Sum of the neighbours' weights over a history, each position weighted `decay ** age`.
+        """What `reached` says, for every item and many histories.
 
         Args:
             histories: (users, positions) rows, right-aligned, padded with PADDING.
@@ -43,53 +83,70 @@ class NeighbourTable:
         Returns:
             (users, items) scores.
         """
-        users, positions = histories.shape
-        n_items = len(self.items)
-        scores = np.zeros((users, n_items), dtype=np.float32)
-        age_weight = decay ** np.arange(positions - 1, -1, -1, dtype=np.float32)
-        for user, (line, history) in enumerate(zip(scores, histories, strict=True)):
-            known = history != PADDING
-            rows = history[known]
-            position_weight = age_weight if counts is None else age_weight * counts[user]
-            contribution = self.weights[rows] * position_weight[known, None]
-            line += np.bincount(
-                np.maximum(self.items[rows], 0).ravel(), contribution.ravel(), minlength=n_items
-            )
+        scores = np.zeros((len(histories), len(self.items)), dtype=np.float32)
+        for user, line in enumerate(scores):
+            known = histories[user] != PADDING
+            counted = None if counts is None else counts[user, known]
+            rows, found = self.reached(histories[user, known], decay, counted)
+            line[rows] = found
         return scores
 
-    def score_candidates(
-        self,
-        histories: NDArray[np.integer],
-        decays: Sequence[float],
-        candidates: NDArray[np.integer],
-        counts: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.float32]:
-        """What `score` gives for a few items, at several decays at once, and far cheaper.
 
-        Args:
-            histories: (users, positions) rows, right-aligned, padded with PADDING.
-            decays: weights of a position against the one after it.
-            candidates: (users, count) distinct rows.
-            counts: (users, positions) how much each position counts; 1 if not given.
+def score_candidates(
+    tables: Sequence[NeighbourTable],
+    histories: NDArray[np.integer],
+    decays: Sequence[float],
+    candidates: NDArray[np.integer],
+    counts: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """What `score` gives for a few items, in several tables at several decays at once, and far cheaper.
 
-        Returns:
-            (users, count, decays) scores.
-        """
-        users, count = candidates.shape
-        age = np.arange(histories.shape[1] - 1, -1, -1)
-        age_weights = np.power.outer(np.asarray(decays, dtype=np.float32), age)
-        scores = np.empty((users, count, len(decays)), dtype=np.float32)
-        place = np.full(len(self.items) + 1, PADDING)
-        for user, history in enumerate(histories):
-            place[candidates[user]] = np.arange(count)
-            known = np.flatnonzero(history != PADDING)
-            rows = history[known]
-            places = place[self.items[rows]]
-            position, column = np.nonzero(places != PADDING)
-            hit, weight = places[position, column], self.weights[rows[position], column]
-            if counts is not None:
-                weight = weight * counts[user, known[position]]
-            for number, by_age in enumerate(age_weights[:, known[position]]):
-                scores[user, :, number] = np.bincount(hit, by_age * weight, minlength=count)
-            place[candidates[user]] = PADDING
-        return scores
+    Args:
+        tables: of the same items.
+        histories: (users, positions) rows, right-aligned, padded with PADDING.
+        decays: weights of a position against the one after it.
+        candidates: (users, count) distinct rows.
+        counts: (users, positions) how much each position counts; 1 if not given.
+
+    Returns:
+        (users, count, tables, decays) scores.
+    """
+    users, count = candidates.shape
+    cells = count * len(tables)
+    scores = np.empty((users, cells, len(decays)), dtype=np.float32)
+    place = _scratch("place", len(tables[0].items), np.int32(PADDING))
+    table_of_column = np.repeat(np.arange(len(tables)), [table.items.shape[1] for table in tables])
+    for user, history in enumerate(histories):
+        place[candidates[user]] = np.arange(count)
+        known = history != PADDING
+        rows = history[known]
+        neighbours = np.concatenate([table.items[rows] for table in tables], axis=1)
+        places = place.take(neighbours.ravel())
+        place[candidates[user]] = PADDING
+        hit = np.flatnonzero(places != PADDING)
+        position, column = np.divmod(hit, neighbours.shape[1])
+        cell = places[hit] * len(tables) + table_of_column[column]
+        weight = np.concatenate([table.weights[rows] for table in tables], axis=1).ravel()[hit]
+        age_weights = np.power.outer(
+            np.asarray(decays, dtype=np.float32), np.arange(len(rows) - 1, -1, -1)
+        )
+        if counts is not None:
+            age_weights *= counts[user, known]
+        for number, by_age in enumerate(age_weights[:, position]):
+            scores[user, :, number] = np.bincount(cell, weight * by_age, minlength=cells)
+    return scores.reshape(users, count, len(tables), len(decays))
+
+
+_kept = threading.local()
+
+
+def _scratch(name: str, n_items: int, blank: np.generic) -> NDArray[Any]:
+    """A table of this thread with `blank` at each row and at PADDING, to be left as it was found.
+
+    So that nothing of the catalogue's size is written for a request.
+    """
+    table: NDArray[Any] | None = getattr(_kept, name, None)
+    if table is None or len(table) <= n_items:
+        table = np.full(n_items + 1, blank)
+        setattr(_kept, name, table)
+    return table

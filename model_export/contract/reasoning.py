@@ -13,7 +13,7 @@ The graphs run behind one method, in ONNX Runtime or in torch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,19 +24,23 @@ from model_export.contract.config import DeliberationConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.graph_io import trie_inputs
 from model_export.contract.history import PADDING, Rows, encode_counts, encode_history
+from model_export.contract.ranking import Ranking
 from model_export.contract.scoring import (
     EXCLUDED,
-    FLOOR,
     TABLES,
     Array,
     Scorer,
     as_evidence,
-    place_candidates,
     relative,
+    relative_to_best,
 )
 
 EVIDENCE_HISTORY = 200
 """Newest history items that the evidence looks at; the network reads `max_history` of them."""
+
+
+TOP = 100
+"""Best items that a ranking without deliberation has at hand."""
 
 
 class Runner(Protocol):
@@ -53,23 +57,30 @@ class ReasonedStep:
 
     Attributes:
         index: reasoning tokens written so far.
-        scores: (B, N) a complete ranking; EXCLUDED where an item is not allowed.
+        ranking: a complete ranking for each request.
         state: (B, d) s_i.
         mean_state: (B, d) mean of s_0 … s_i, by which the states alone rank.
         written: (B,) the token written in this step; None at step 0.
         token_logits: (B, T) the distribution of the token that the next step writes.
         attention: (B, H) share of each history position, right-aligned.
+        allowed: (B, N) which items may be recommended.
         tensors: what the graphs need to go on from here.
     """
 
     index: int
-    scores: Array
+    ranking: Ranking
     state: Array
     mean_state: Array
     written: NDArray[np.int64] | None
     token_logits: Array
     attention: Array
+    allowed: NDArray[np.bool_]
     tensors: Mapping[str, NDArray[Any]]
+
+    @property
+    def scores(self) -> Array:
+        """(B, N) scores of the ranking; EXCLUDED where an item is not allowed."""
+        return self.ranking.scores
 
 
 @dataclass(frozen=True)
@@ -166,31 +177,29 @@ class ReasoningLoop:
         step = self.runner.run("encode", {"history": self.tables.item_inputs[known], "mask": mask})
         mean_state = step["state"]
         logits = self._item_logits(mean_state)
-        mix = self._mix(logits, plain, allowed)
+        first = self._ranked(self._mix(logits, plain, allowed))
         fixed = {
             "mask": mask,
-            "allowed": allowed[:, self.tables.leaf_items],
             "cross_keys": step["cross_keys"],
             "cross_values": step["cross_values"],
         }
-        yield _reasoned(0, mix, mean_state, None, step, fixed)
+        yield _reasoned(0, first, mean_state, None, step, fixed, allowed)
 
         weigh = None
         if self.deliberation:
-            candidates = self.scorer.candidates(mix, self.deliberation.candidates)
-            features = self.scorer.features(candidates, logits, mix, evidence_rows, counted)
-            weigh = _Deliberation(
-                self, mix, candidates, features, self.tables.item_texts[known], mask
+            features = self.scorer.features(
+                first.candidates, logits, first.mix, evidence_rows, counted
             )
+            weigh = _Deliberation(self, first, features, self.tables.item_texts[known], mask)
         for index in range(1, self.max_steps + 1):
             token = step["token_logits"].argmax(1)
             step = self.runner.run("think", {**fixed, **_continuation(step), "token": token})
             mean_state = mean_state + (step["state"] - mean_state) / (index + 1)
             if weigh:
-                scores = np.where(allowed, weigh.round(), EXCLUDED).astype(np.float32)
+                ranking = weigh.round()
             else:
-                scores = self._mix(self._item_logits(mean_state), plain, allowed)
-            yield _reasoned(index, scores, mean_state, token, step, fixed)
+                ranking = self._ranked(self._mix(self._item_logits(mean_state), plain, allowed))
+            yield _reasoned(index, ranking, mean_state, token, step, fixed, allowed)
 
     def search(self, step: ReasonedStep) -> tuple[NDArray[np.int64], Array]:
         """Beam search over semantic IDs from where a step stands.
@@ -198,26 +207,39 @@ class ReasoningLoop:
         Returns:
             Catalogue rows (B, W), best first, -1 where fewer items are allowed; log-likelihoods (B, W).
         """
-        found = self.runner.run("answer", {**step.tensors, **self.tables.trie})
+        allowed = {"allowed": step.allowed[:, self.tables.leaf_items]}
+        found = self.runner.run("answer", {**step.tensors, **allowed, **self.tables.trie})
         leaves = found["leaves"]
         rows = np.where(leaves >= 0, self.tables.leaf_items[np.maximum(leaves, 0)], -1)
         return rows, found["log_likelihood"]
 
-    def final_scores(self, step: ReasonedStep) -> Array:
-        """The scores that an answer after this step is ranked by (B, N): beams count as evidence."""
+    def final_ranking(self, step: ReasonedStep) -> Ranking:
+        """The ranking that an answer after this step is taken from: beams count as evidence."""
         weight = self.scorer.weights.get("beam", 0.0)
         if not weight:
-            return step.scores
+            return step.ranking
         rows, log_likelihood = self.search(step)
-        return step.scores + weight * beam_evidence(rows, log_likelihood, step.scores.shape[1])
+        beams = beam_evidence(rows, log_likelihood, step.scores.shape[1])
+        return self._ranked(step.scores + np.float32(weight) * beams)
+
+    def final_scores(self, step: ReasonedStep) -> Array:
+        """The scores of `final_ranking` (B, N)."""
+        return self.final_ranking(step).scores
 
     def _item_logits(self, state: Array) -> Array:
         logits: Array = state @ self.tables.item_vectors.T
         return logits
 
     def _mix(self, logits: Array, plain: Array, allowed: NDArray[np.bool_]) -> Array:
-        scores = self.scorer.weights["state"] * relative(logits) + plain
-        return np.where(allowed, scores, np.float32(EXCLUDED))
+        scores = relative(logits)
+        scores *= np.float32(self.scorer.weights["state"])
+        scores += plain
+        np.copyto(scores, np.float32(EXCLUDED), where=~allowed)
+        return scores
+
+    def _ranked(self, scores: Array) -> Ranking:
+        count = self.deliberation.candidates if self.deliberation else TOP
+        return Ranking(scores, self.scorer.candidates(scores, count))
 
 
 class _Deliberation:
@@ -226,32 +248,30 @@ class _Deliberation:
     def __init__(
         self,
         loop: ReasoningLoop,
-        mix: Array,
-        candidates: NDArray[np.int64],
+        first: Ranking,
         features: Array,
         history_texts: Array,
         mask: NDArray[np.bool_],
     ) -> None:
         assert loop.deliberation
-        batch, count = candidates.shape
+        batch, count = first.candidates.shape
         width = loop.deliberation.d_model
         self.runner = loop.runner
-        self.mix = mix
-        self.candidates = candidates
+        self.first = first
         self.tensors: dict[str, NDArray[Any]] = {
             "features": features,
-            "candidates": loop.tables.item_texts[candidates],
+            "candidates": loop.tables.item_texts[first.candidates],
             "history_texts": history_texts,
             "mask": mask,
-            "base": np.maximum(np.take_along_axis(relative(mix), candidates, 1), FLOOR),
+            "base": relative_to_best(first.mix, first.candidates),
             "round": np.zeros(1, np.float32),
             "judged_in": np.zeros((batch, count), np.float32),
             "notes_in": np.zeros((batch, count, width), np.float32),
             "thoughts_in": np.zeros((batch, loop.deliberation.thoughts, width), np.float32),
         }
 
-    def round(self) -> Array:
-        """Weigh the candidates once more; the ranking of the whole catalogue (B, N)."""
+    def round(self) -> Ranking:
+        """Weigh the candidates once more."""
         self.tensors["round"] = self.tensors["round"] + 1
         weighed = self.runner.run("deliberate", self.tensors)
         self.tensors |= {
@@ -259,7 +279,7 @@ class _Deliberation:
             "notes_in": weighed["notes"],
             "thoughts_in": weighed["thoughts"],
         }
-        return place_candidates(self.mix, self.candidates, weighed["scores"])
+        return replace(self.first, weighed=weighed["scores"])
 
 
 def beam_evidence(rows: NDArray[np.int64], log_likelihood: Array, n_items: int) -> Array:
@@ -279,19 +299,21 @@ def _continuation(step: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 def _reasoned(
     index: int,
-    scores: Array,
+    ranking: Ranking,
     mean_state: Array,
     written: NDArray[np.int64] | None,
     step: Mapping[str, NDArray[Any]],
     fixed: Mapping[str, NDArray[Any]],
+    allowed: NDArray[np.bool_],
 ) -> ReasonedStep:
     return ReasonedStep(
         index,
-        scores,
+        ranking,
         step["state"],
         mean_state,
         written,
         step["token_logits"],
         step["attention"],
+        allowed,
         {**fixed, **_continuation(step)},
     )

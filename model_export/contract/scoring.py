@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_export.contract.evidence import NeighbourTable
+from model_export.contract.evidence import NeighbourTable, score_candidates
 from model_export.contract.history import PADDING
 
 UNITS = {
@@ -55,6 +56,10 @@ DEFAULT_WEIGHTS = {"state": 1.0, "wide@0.8": 2.0, "text@0.8": 1.0}
 """Weights of the mix before they are tuned on held-out users."""
 FLOOR = -30.0
 """Lowest `mix` and `state` feature, relative to the best candidate."""
+_OTHERS = 5
+"""Features that are no neighbour table's."""
+_GROUP = 32
+"""Items of one group when the best rows are looked for."""
 EXCLUDED = -1e9
 """Score of an item that must not be recommended."""
 
@@ -75,6 +80,12 @@ class Scorer:
     popularity: NDArray[np.integer]
     weights: Mapping[str, float]
 
+    @cached_property
+    def log_popularity(self) -> Array:
+        """(N,) log(1 + popularity)."""
+        popularity: Array = np.log1p(self.popularity).astype(np.float32)
+        return popularity
+
     def evidence(
         self, histories: NDArray[np.integer], name: str, counts: Array | None = None
     ) -> Array:
@@ -93,19 +104,23 @@ class Scorer:
             (B, N).
         """
         total = np.zeros((len(histories), len(self.popularity)), dtype=np.float32)
-        for name, weight in self.weights.items():
-            if "@" in name and weight:
-                total += weight * self.evidence(histories, name, counts)
         if weight := self.weights.get("popularity", 0.0):
-            total += weight * np.log1p(self.popularity).astype(np.float32)
+            total += np.float32(weight) * self.log_popularity
+        for user, line in enumerate(total):
+            known = histories[user] != PADDING
+            counted = None if counts is None else counts[user, known]
+            for name, weight in self.weights.items():
+                if "@" in name and weight:
+                    table, decay = name.split("@")
+                    neighbours = self.tables[table]
+                    rows, scores = neighbours.reached(histories[user, known], float(decay), counted)
+                    line[rows] += np.float32(weight) * as_evidence(scores, table)
         return total
 
     def candidates(self, mix: Array, count: int) -> NDArray[np.int64]:
         """The best `count` rows of each mix (B, count), best first."""
-        count = min(count, mix.shape[1])
-        best = np.argpartition(-mix, count - 1, axis=1)[:, :count]
-        order = np.argsort(-np.take_along_axis(mix, best, 1), axis=1, kind="stable")
-        return np.take_along_axis(best, order, 1)
+        best = [best_rows(line, count) for line in mix]
+        return np.array(best, dtype=np.int64).reshape(len(mix), min(count, mix.shape[1]))
 
     def features(
         self,
@@ -126,14 +141,16 @@ class Scorer:
         """
         count = candidates.shape[1]
         features = np.empty((*candidates.shape, len(FEATURES)), dtype=np.float32)
-        for number, name in enumerate(TABLES):
-            columns = slice(number * len(DECAYS), (number + 1) * len(DECAYS))
-            scores = self.tables[name].score_candidates(histories, DECAYS, candidates, counts)
-            features[..., columns] = as_evidence(scores, name)
+        tables = [self.tables[name] for name in TABLES]
+        scores = score_candidates(tables, histories, DECAYS, candidates, counts)
+        units = np.array([UNITS[name] for name in TABLES], dtype=np.float32)
+        features[..., :-_OTHERS] = np.log1p(scores / units[:, None]).reshape(
+            *candidates.shape, len(TABLES) * len(DECAYS)
+        )
         known = (histories != PADDING).sum(1)
-        features[..., -5] = _floored(relative(state_logits), candidates)
-        features[..., -4] = np.log1p(self.popularity[candidates])
-        features[..., -3] = _floored(relative(mix), candidates)
+        features[..., -5] = relative_to_best(state_logits, candidates)
+        features[..., -4] = self.log_popularity[candidates]
+        features[..., -3] = relative_to_best(mix, candidates)
         features[..., -2] = np.log1p(np.arange(count))
         features[..., -1] = np.log(np.maximum(known, 1))[:, None]
         return features
@@ -151,8 +168,27 @@ def relative(scores: Array) -> Array:
     return below
 
 
-def _floored(scores: Array, candidates: NDArray[np.int64]) -> Array:
-    return np.maximum(np.take_along_axis(scores, candidates, 1), FLOOR)
+def relative_to_best(scores: Array, candidates: NDArray[np.int64]) -> Array:
+    """Scores (B, N) of candidates (B, C) relative to the best of all, at least FLOOR."""
+    below = np.take_along_axis(scores, candidates, 1) - scores.max(1, keepdims=True)
+    floored: Array = np.maximum(below, np.float32(FLOOR))
+    return floored
+
+
+def best_rows(scores: Array, count: int) -> NDArray[np.int64]:
+    """The rows of the `count` best of scores (N,), best first; of equals the first.
+
+    The catalogue is cut in a few hundred groups; as many of them as items are wanted have a best
+    item above some score, so every item that is wanted is too. Only those are sorted.
+    """
+    groups = max(len(scores) // _GROUP, 4 * count)
+    whole = len(scores) - len(scores) % groups if count < len(scores) // 8 else 0
+    if whole:
+        best = scores[:whole].reshape(-1, groups).max(0)
+        likely = np.flatnonzero(scores >= np.partition(best, groups - count)[groups - count])
+    else:
+        likely = np.arange(len(scores))
+    return likely[np.argsort(-scores[likely], kind="stable")[:count]]
 
 
 def place_candidates(mix: Array, candidates: NDArray[np.int64], scores: Array) -> Array:

@@ -25,7 +25,7 @@ from service.http_protocol import StrictProtocol
 from service.model import LoadedModel
 from service.server import EMBEDDED_TIMEOUT
 from service.settings import Settings
-from service.trace import Answer, Query, ReplayedStep, StepTrace
+from service.trace import Answer, Query, ReplayedStep, StepTrace, Thoughts
 
 ITEMS = [
     Item(item_id="camera", title="Camera", categories=["Photo", "Cameras"], brand="Lumo"),
@@ -70,19 +70,27 @@ class CountingReasoner:
 
     def _one(self, query: Query) -> Answer:
         rows = np.flatnonzero(query.allowed)[: query.count]
-        steps = [
+        thoughts = Thoughts(
+            written=[[step % 6, 5] for step in range(1, query.steps + 1)],
+            chances=[[0.5, 0.25]] * query.steps,
+            top=[[1, 0] if step % 2 else [0, 1] for step in range(query.steps + 1)],
+        )
+        ranks = np.tile(np.arange(1, len(rows) + 1), (query.steps + 1, 1))
+        return Answer(rows, -rows.astype(np.float32), ranks, thoughts)
+
+    def steps(self, history: Sequence[int], thoughts: Thoughts) -> list[StepTrace]:
+        last = len(thoughts.top) - 1
+        return [
             StepTrace(
-                written=(step % 6, 0.5) if step else None,
+                written=(thoughts.written[step - 1][0], 0.5) if step else None,
                 runners_up=[(5, 0.25)],
                 nearest=[0, 1],
-                top=[1, 0] if step % 2 else [0, 1],
-                attended=[(query.history[-1], 1.0)],
-                distance=1 - step / max(1, query.steps),
+                top=top,
+                attended=[(history[-1], 1.0)],
+                distance=1 - step / max(1, last),
             )
-            for step in range(query.steps + 1)
+            for step, top in enumerate(thoughts.top)
         ]
-        ranks = np.tile(np.arange(1, len(rows) + 1), (len(steps), 1))
-        return Answer(rows, -rows.astype(np.float32), ranks, steps)
 
 
 @pytest.fixture(scope="session")

@@ -57,13 +57,13 @@ def measure(
             return answer
 
         full = ask(history)
-        influence = measure_influence(reasoner, _trace(model, history, full), allowed)
+        influence = measure_influence(reasoner, _trace(model, reasoner, history, full), allowed)
         assert influence is not None
         named = mattering(influence.rows, influence.on_answer)
         if not named:
             continue
         shares = dict.fromkeys(candidates, 0.0)
-        for step in full.steps:
+        for step in reasoner.steps(history, full.thoughts):
             for row, share in step.attended:
                 shares[row] = shares.get(row, 0.0) + share
         attended = sorted(shares, key=lambda row: -shares[row])[: len(named)]
@@ -80,7 +80,7 @@ def measure(
     return Faithfulness(len(changes), *np.mean(changes, axis=0).round(3).tolist())
 
 
-def _trace(model: LoadedModel, history: list[int], answer: Answer) -> Trace:
+def _trace(model: LoadedModel, reasoner: OnnxReasoner, history: list[int], answer: Answer) -> Trace:
     return Trace(
         model_version=model.version,
         created_at=datetime.now(UTC),
@@ -88,7 +88,7 @@ def _trace(model: LoadedModel, history: list[int], answer: Answer) -> Trace:
         history=history,
         filter=ItemFilter.model_validate({}),
         exclude_seen=True,
-        steps=answer.steps,
+        steps=reasoner.steps(history, answer.thoughts),
         items=[
             ItemTrace(row=int(row), score=float(score), ranks=[], reasons=[])
             for row, score in zip(answer.rows, answer.scores, strict=True)

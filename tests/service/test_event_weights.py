@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from model_export.contract.bundle import open_bundle
-from model_export.contract.evidence import NeighbourTable
+from model_export.contract.evidence import NeighbourTable, score_candidates
 from model_export.contract.history import encode_counts
 from service.app import create_app
 from service.event_weights import EventWeights
@@ -104,8 +104,8 @@ def test_a_position_that_counts_three_times_gives_three_times_the_evidence() -> 
     histories = np.array([[-1, 0, 1]])
     counts = encode_counts([[3.0, 1.0]], 3)
     assert table.score(histories, 0.5, counts).tolist() == [[0, 0.75, 0.25]]
-    few = table.score_candidates(histories, (0.5,), np.array([[1, 2]]), counts)
-    assert few[..., 0].tolist() == [[0.75, 0.25]]
+    few = score_candidates([table], histories, (0.5,), np.array([[1, 2]]), counts)
+    assert few[..., 0, 0].tolist() == [[0.75, 0.25]]
 
 
 def test_counts_are_aligned_with_the_newest_positions() -> None:

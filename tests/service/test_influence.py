@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.api.schemas import ItemFilter
 from service.influence import MEASURED, measure_influence, measured_rows, without
-from service.trace import Answer, ItemTrace, Query, ReplayedStep, StepTrace, Trace
+from service.trace import Answer, ItemTrace, Query, ReplayedStep, StepTrace, Thoughts, Trace
 
 EVERY = np.ones(4, dtype=bool)
 
@@ -20,6 +20,9 @@ class Counting:
     """An item's score is how often row 2 stands in the history; the others' are 0."""
 
     def answer(self, queries: Sequence[Query]) -> Iterator[tuple[int, Answer]]:
+        raise NotImplementedError
+
+    def steps(self, history: Sequence[int], thoughts: Thoughts) -> list[StepTrace]:
         raise NotImplementedError
 
     def replay(

@@ -36,7 +36,7 @@ def test_a_batch_answers_each_as_if_alone(reasoner: OnnxReasoner) -> None:
     ]
     for query, batched in zip(queries, answers(reasoner, *queries), strict=True):
         [alone] = answers(reasoner, query)
-        assert len(batched.steps) == query.steps + 1
+        assert batched.thoughts.steps_taken == query.steps
         np.testing.assert_array_equal(batched.rows, alone.rows)
         np.testing.assert_allclose(batched.scores, alone.scores, atol=1e-4)
 
@@ -61,14 +61,14 @@ def test_only_allowed_items_are_recommended(
     [answer] = answers(reasoner, Query((1, 2), allowed, steps, 20))
     assert set(answer.rows) <= set(wanted)
     assert len(answer.rows) == min(20, len(wanted))
-    assert all(set(step.top) <= set(wanted) for step in answer.steps)
+    assert all(set(top) <= set(wanted) for top in answer.thoughts.top)
 
 
 def test_a_deadline_stops_the_thinking_with_a_complete_answer(reasoner: OnnxReasoner) -> None:
     hurried = Query((1, 2), EVERY, 4, 10, deadline=time.monotonic())
     patient = Query((1, 2), EVERY, 4, 10, deadline=time.monotonic() + 60)
     first, second = answers(reasoner, hurried, patient)
-    assert (len(first.steps), len(second.steps)) == (1, 5)
+    assert (first.thoughts.steps_taken, second.thoughts.steps_taken) == (0, 4)
     assert len(first.rows) == 10
 
 
@@ -78,17 +78,18 @@ def test_the_trace_is_that_of_the_answer(reasoner: OnnxReasoner) -> None:
     assert (np.diff(answer.scores) <= 0).all()
     assert answer.ranks.shape == (5, 10)
     assert answer.ranks[-1].tolist() == list(range(1, 11))
-    assert answer.steps[-1].top == answer.rows.tolist()
-    assert answer.steps[-1].distance == 0
-    assert answer.steps[0].written is None
-    for step in answer.steps[1:]:
+    steps = reasoner.steps(history, answer.thoughts)
+    assert steps[-1].top == answer.rows.tolist()
+    assert steps[-1].distance == 0
+    assert steps[0].written is None
+    for step in steps[1:]:
         assert step.written is not None
         token, probability = step.written
         chances = [probability, *(chance for _, chance in step.runners_up)]
         assert chances == sorted(chances, reverse=True)
         assert 0 < sum(chances) <= 1.001
         assert token not in [other for other, _ in step.runners_up]
-    for step in answer.steps:
+    for step in steps:
         assert {row for row, _ in step.attended} <= set(history[-10:])
         assert 0 < sum(share for _, share in step.attended) <= 1.001
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_export.contract.evidence import NeighbourTable
+from model_export.contract.evidence import NeighbourTable, score_candidates
 from model_export.contract.history import PADDING, encode_history
 
 N_ITEMS = 6
@@ -53,9 +53,24 @@ def test_scores_of_candidates_are_those_of_the_whole_catalogue() -> None:
     table = NeighbourTable(items, weights)
     histories = np.array([[PADDING, 3, 4, 5], [4, 4, 9, 29]])
     candidates = np.stack([rng.permutation(30)[:8] for _ in range(2)])
-    few = table.score_candidates(histories, (1.0, 0.5, 0.0), candidates)
+    few = score_candidates([table, table], histories, (1.0, 0.5, 0.0), candidates)[..., 1, :]
     for number, decay in enumerate((1.0, 0.5, 0.0)):
         everything = table.score(histories, decay)
         np.testing.assert_allclose(
             few[..., number], np.take_along_axis(everything, candidates, 1), rtol=1e-5, atol=1e-7
         )
+
+
+def test_links_are_the_weights_between_sources_and_rows() -> None:
+    table = NeighbourTable(
+        np.array([[1, 2], [2, PADDING], [PADDING, PADDING]]),
+        np.array([[0.5, 0.25], [0.75, 0], [0, 0]], np.float32),
+    )
+    links = table.links(np.array([0, 1, 2]), np.array([2, 0]))
+    assert links.tolist() == [[0.25, 0.75, 0], [0, 0, 0]]
+
+
+def test_what_one_history_reaches_leaves_no_trace_in_the_next() -> None:
+    table = NeighbourTable(np.array([[1], [2], [0]]), np.ones((3, 1), np.float32))
+    for _ in range(2):
+        assert table.score(np.array([[0], [1]]), 1.0).tolist() == [[0, 1, 0], [0, 0, 1]]
