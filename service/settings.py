@@ -29,7 +29,8 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("REDIS_URL", "STREAMREC_REDIS_URL"),
-        description="Redis server; without it the service starts one of its own.",
+        description="Redis, Sentinels or a Redis Cluster (see stores/redis_url.py); without it the "
+        "service starts a Redis of its own.",
     )
     redis_folder: Path = Field(
         Path("redis"), description="Where the service's own Redis keeps its data."

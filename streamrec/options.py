@@ -32,7 +32,8 @@ RedisUrl = Annotated[
         "--redis-url",
         envvar="REDIS_URL",
         show_envvar=True,
-        help="A Redis server; without it one is started that keeps its data in --redis-folder.",
+        help="redis://, rediss://, redis+sentinel:// or redis+cluster://; without it a Redis is "
+        "started that keeps its data in --redis-folder.",
     ),
 ]
 RedisFolder = Annotated[

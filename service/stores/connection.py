@@ -8,25 +8,23 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from service.errors import StartError, StoreError
+from service.errors import StoreError
+from service.stores.redis_url import AnyRedis, open_redis, watchers
 
 
 class Connection:
-    """One Redis, with a time limit around whatever is asked of it.
+    """One Redis, or one Redis Cluster, with a time limit around whatever is asked of it.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`.
+        url: see `redis_url.open_redis`.
         timeout: seconds until a block of calls is given up.
-        max_connections: connections kept; a call waits for a free one within its time limit.
+        max_connections: blocks of calls at a time; a further one waits within its time limit.
         on_error: called at each failure.
 
     Raises:
-        StartError: the URL is not one of a Redis server.
+        StartError: the URL is not one of Redis.
     """
 
     def __init__(
@@ -36,31 +34,20 @@ class Connection:
         max_connections: int,
         on_error: Callable[[], None] = lambda: None,
     ) -> None:
-        try:
-            pool = BlockingConnectionPool.from_url(
-                url,
-                timeout=timeout,
-                max_connections=max_connections,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                # A blind repeat of RPUSH could store an event twice.
-                retry=Retry(NoBackoff(), 0),
-            )
-        except ValueError as error:
-            raise StartError("REDIS_URL must begin with redis://, rediss:// or unix://") from error
-        self.redis: Redis = Redis.from_pool(pool)
+        self.redis = open_redis(url, timeout)
+        self._free = asyncio.Semaphore(max_connections)
         self._timeout = timeout
         self._on_error = on_error
 
     @asynccontextmanager
-    async def calls(self) -> AsyncIterator[Redis]:
+    async def calls(self) -> AsyncIterator[AnyRedis]:
         """A block of Redis calls with one time limit.
 
         Raises:
             StoreError: Redis refused, could not be reached, or took too long.
         """
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout), self._free:
                 yield self.redis
         except (RedisError, OSError) as error:
             self._on_error()
@@ -78,7 +65,16 @@ class Connection:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self.redis.aclose()
+        for client in (self.redis, *watchers(self.redis)):
+            await client.aclose()
+
+
+def unlink(pipe: Any, *keys: str) -> None:
+    """Add the deletion of keys of one slot to a pipeline.
+
+    A cluster pipeline's own `unlink` would run apart from the pipeline.
+    """
+    pipe.execute_command("UNLINK", *keys)
 
 
 def user_key(user_id: str, what: str) -> str:

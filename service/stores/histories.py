@@ -19,7 +19,7 @@ from typing import Any
 
 from redis.exceptions import WatchError
 
-from service.stores.connection import Connection, user_key
+from service.stores.connection import Connection, unlink, user_key
 
 _EVENT_IDS_KEPT = 1_000
 
@@ -82,7 +82,7 @@ class HistoryStore:
                         stored: Any = pipe.lrange(event_ids, 0, -1)
                         known = set(await stored)
                     new, new_ids = _unseen(events, known)
-                    pipe.multi()  # type: ignore[no-untyped-call]
+                    pipe.multi()
                     for key, wanted in ((history, False), (beside, True)):
                         if found := [e.interaction for e in new if e.beside is wanted]:
                             self._push(pipe, key, found)
@@ -120,7 +120,7 @@ class HistoryStore:
         ):
             for user_id, interactions in histories:
                 history, *others = _keys(user_id)
-                pipe.unlink(history, *others)
+                unlink(pipe, history, *others)
                 if interactions:
                     self._push(pipe, history, interactions)
             await pipe.execute()

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from service.stores.connection import Connection, recommendation_key, user_key
+from service.stores.connection import Connection, recommendation_key, unlink, user_key
 
 _PARTS = ("trace", "served", "clicked")
 
@@ -121,8 +121,8 @@ class RecommendationStore:
         ):
             listed: Any = redis.zrange(index, 0, -1)
             for recommendation_id in await listed:
-                pipe.unlink(*_keys(recommendation_id.decode()))
-            pipe.unlink(index)
+                unlink(pipe, *_keys(recommendation_id.decode()))
+            unlink(pipe, index)
             await pipe.execute()
 
 

@@ -1,0 +1,93 @@
+"""From a URL to a client: one Redis, one that Sentinels watch over, or a Redis Cluster.
+
+    redis://[[user]:password@]host[:port][/database]              unix:///path/to/socket
+    redis+sentinel://[…@]host[:port][,host[:port] …]/service[/database]
+    redis+cluster://[…@]host[:port][,host[:port] …]
+
+rediss:// in place of redis:// encrypts; options such as ?ssl_ca_certs=/path are those of redis-py. User
+and password are those of Redis; Sentinels are asked without.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import parse_url
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+from service.errors import StartError
+
+# Both clients know the same commands, but redis-py gives them no common type.
+AnyRedis = Any
+
+_PORTS = {"cluster": 6379, "sentinel": 26379}
+
+
+def open_redis(url: str, timeout: float) -> AnyRedis:
+    """A client that connects when it is first used.
+
+    Args:
+        url: see above.
+        timeout: seconds until a connection or an answer is given up.
+
+    Raises:
+        StartError: the URL is not one of Redis.
+    """
+    # A blind repeat of RPUSH could store an event twice.
+    limits: dict[str, Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    scheme, _, rest = url.partition("://")
+    plain, _, kind = scheme.partition("+")
+    try:
+        if not kind:
+            return Redis.from_url(url, **limits)
+        addresses, options = _several(plain, rest, _PORTS[kind])
+        options |= limits
+        if kind == "cluster":
+            options.pop("db", None)
+            nodes = [ClusterNode(host, port) for host, port in addresses]
+            return RedisCluster(startup_nodes=nodes, **options)
+        service, _, database = str(options.pop("path")).strip("/").partition("/")
+        options["db"] = int(database or 0)
+        own = ("db", "username", "password")
+        unlocked = {name: value for name, value in options.items() if name not in own}
+        sentinel: Any = Sentinel  # which redis-py leaves without types
+        return sentinel(addresses, sentinel_kwargs=unlocked, **options).master_for(service)
+    except (ValueError, KeyError) as error:
+        raise StartError(
+            "REDIS_URL must begin with redis://, rediss://, unix://, redis+sentinel:// or "
+            "redis+cluster://"
+        ) from error
+
+
+def watchers(client: AnyRedis) -> list[Redis]:
+    """The clients of the Sentinels through which a client finds its server; to be closed after it."""
+    pool = getattr(client, "connection_pool", None)
+    manager: Sentinel | None = getattr(pool, "sentinel_manager", None)
+    return manager.sentinels if manager else []
+
+
+def _several(plain: str, rest: str, port: int) -> tuple[list[tuple[str, int]], dict[str, Any]]:
+    """The addresses of a URL with several hosts, and what it says besides."""
+    place, question, query = rest.partition("?")
+    credentials, _, place = place.rpartition("@")
+    hosts, _, path = place.partition("/")
+    addresses = []
+    for host in hosts.split(","):
+        parsed = parse_url(f"{plain}://{host}")
+        addresses.append((parsed["host"], int(parsed.get("port", port))))
+    options: dict[str, Any] = dict(parse_url(f"{plain}://{credentials}@x{question}{query}"))
+    for name in ("host", "port", "connection_class"):
+        options.pop(name, None)
+    if plain == "rediss":
+        options["ssl"] = True
+    if path:
+        options["path"] = path
+    return addresses, options
