@@ -35,7 +35,7 @@ from training.deliberation import Deliberator
 from training.graphs import graphs_of
 from training.items.evidence import store_names
 from training.model import StreamRec
-from training.run import Run, loop_tables
+from training.run import Run, item_encoder, loop_tables
 from training.summary import final_figures
 
 OPSET = 17
@@ -67,7 +67,7 @@ def export_bundle(run: Run, bundle: Path, tell: Callable[[str], None]) -> Manife
     tables = loop_tables(model, run.items, run.index)
     tell("exporting graphs")
     write_graphs(model, deliberator, tables, run.config.inference.beams, partial)
-    _write_tables(run, tables, partial)
+    _write_tables(run, model, tables, partial)
     manifest = _manifest(run, version)
     (partial / "model_card.md").write_text(model_card(manifest), encoding="utf-8")
     manifest = seal_bundle(partial, manifest)
@@ -154,7 +154,7 @@ def _export(
         )
 
 
-def _write_tables(run: Run, tables: LoopTables, bundle: Path) -> None:
+def _write_tables(run: Run, model: StreamRec, tables: LoopTables, bundle: Path) -> None:
     items = run.items
     arrays = {
         "item_vectors": tables.item_vectors,
@@ -164,6 +164,7 @@ def _write_tables(run: Run, tables: LoopTables, bundle: Path) -> None:
         "codes": items.codes,
         "popularity": items.popularity,
         **tables.trie,
+        **item_encoder(model).tables(),
         **store_names(items.tables),
     }
     for name, array in arrays.items():
@@ -181,6 +182,7 @@ def _manifest(run: Run, version: str) -> Manifest:
         code_sizes=run.items.vocabulary.sizes,
         model=run.config.model,
         deliberation=run.config.deliberation,
+        evidence=run.config.evidence,
         inference=run.config.inference,
         scoring=run.mix_weights,
         metrics=final_figures(run),

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from model_export.contract.config import (
     DeliberationConfig,
+    EvidenceConfig,
     InferenceConfig,
     ModelConfig,
     StrictModel,
@@ -47,16 +48,6 @@ class ItemsConfig(StrictModel):
         256, ge=2, description="Largest number of codes per level; shrinks with the catalogue."
     )
     method: Literal["kmeans", "rqvae"] = Field("kmeans", description="How vectors become codes.")
-
-
-class EvidenceConfig(StrictModel):
-    """Neighbour tables."""
-
-    window: int = Field(5, ge=1, description="Steps within which one item follows another.")
-    wide_window: int = Field(20, ge=1, description="The same for the `wide` table.")
-    shrink: float = Field(20.0, ge=0, description="Damps what was seen only once or twice.")
-    neighbours: int = Field(100, ge=1, description="Neighbours kept per item in each table.")
-    hop: int = Field(20, ge=1, description="Neighbours followed on each hop of a two-hop path.")
 
 
 class OptimConfig(StrictModel):

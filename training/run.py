@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from model_export.contract.catalog import Catalog
 from model_export.contract.errors import RunError
+from model_export.contract.item_encoder import ItemEncoder
 from model_export.contract.prefix_index import PrefixIndex
 from model_export.contract.reasoning import LoopTables, ReasoningLoop
 from model_export.contract.scoring import DEFAULT_WEIGHTS, FEATURES, Scorer
@@ -158,4 +160,19 @@ def loop_tables(model: StreamRec, items: CatalogItems, index: PrefixIndex) -> Lo
         item_texts=items.texts,
         trie=trie,
         leaf_items=index.leaf_items,
+    )
+
+
+@torch.no_grad()
+def item_encoder(model: StreamRec) -> ItemEncoder:
+    """What places an item in the network's eyes that came after training."""
+
+    def norm(layer: nn.LayerNorm) -> np.ndarray:
+        return torch.stack([layer.weight, layer.bias]).cpu().numpy()
+
+    return ItemEncoder(
+        projection=model.items.project.weight.T.cpu().numpy(),
+        norm=norm(model.items.norm),
+        input_norm=norm(model.norm_input),
+        code_embeddings=model.tokens.weight[: model.vocabulary.n_codes].cpu().numpy(),
     )

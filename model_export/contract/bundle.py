@@ -4,7 +4,8 @@ bundle/
   manifest.json      format, model version, configuration, metrics, sha256 of every other file
   model_card.md      the same for a person
   catalog.jsonl      items in row order
-  tables/*.npy       item vectors, semantic IDs, trie, evidence, popularity
+  tables/*.npy       item vectors, semantic IDs, trie, evidence, popularity, how a new item is placed
+  tokenizer/         from an item's text to its semantic ID
   graphs/*.onnx      encode, think, answer, deliberate
 """
 
@@ -22,6 +23,7 @@ from pydantic import Field, ValidationError
 from model_export.contract.catalog import Catalog
 from model_export.contract.config import (
     DeliberationConfig,
+    EvidenceConfig,
     InferenceConfig,
     ModelConfig,
     StrictModel,
@@ -29,7 +31,7 @@ from model_export.contract.config import (
 from model_export.contract.errors import BundleError
 from model_export.contract.files import sha256, write_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 GraphName = Literal["encode", "think", "answer", "deliberate"]
 GRAPHS: tuple[GraphName, ...] = get_args(GraphName)
 
@@ -53,6 +55,9 @@ class Manifest(StrictModel):
     code_sizes: tuple[int, ...] = Field(description="Codes per level of the semantic IDs.")
     model: ModelConfig
     deliberation: DeliberationConfig
+    evidence: EvidenceConfig = Field(
+        EvidenceConfig(), description="How the evidence tables were counted."
+    )
     inference: InferenceConfig
     scoring: dict[str, float] = Field(description="Weights of the final score.")
     metrics: dict[str, Any] = Field(default_factory=dict)

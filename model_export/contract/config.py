@@ -49,6 +49,16 @@ class DeliberationConfig(AttentionConfig):
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
+class EvidenceConfig(StrictModel):
+    """Neighbour tables."""
+
+    window: int = Field(5, ge=1, description="Steps within which one item follows another.")
+    wide_window: int = Field(20, ge=1, description="The same for the `wide` table.")
+    shrink: float = Field(20.0, ge=0, description="Damps what was seen only once or twice.")
+    neighbours: int = Field(100, ge=1, description="Neighbours kept per item in each table.")
+    hop: int = Field(20, ge=1, description="Neighbours followed on each hop of a two-hop path.")
+
+
 class Efforts(StrictModel):
     """Reasoning steps for each named effort."""
 

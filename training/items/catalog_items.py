@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from model_export.contract.catalog import Catalog
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.files import atomic_path
+from model_export.contract.item_encoder import scaled_texts
 from model_export.contract.item_tokenizer import ItemTokenizer
 from model_export.contract.scoring import TABLES
 from model_export.contract.semantic_ids import CodeVocabulary
@@ -26,9 +27,6 @@ from training.items.neighbours import text_neighbours
 from training.items.quantizer import code_usage, codes_per_level, fit_quantizer
 from training.items.text import fit_text_encoder, tfidf_matrix
 from training.items.vectors import fit_join
-
-TEXT_SCALE = 0.25
-"""Root mean square of the entries of a text vector, which are the network's input."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def fit_catalog_items(
     tables = fit_evidence(training.offsets, training.items, text, config.evidence)
     ItemTokenizer(encoder, join, quantizer).save(folder / "tokenizer")
     arrays = {
-        "texts": dense * (TEXT_SCALE * dense.shape[1] ** 0.5),
+        "texts": scaled_texts(dense),
         "codes": codes,
         "similar": most_similar(vectors, config.stage1.similar, seed),
         "popularity": np.bincount(training.items, minlength=n_items),

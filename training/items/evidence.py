@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
+from model_export.contract.config import EvidenceConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.history import PADDING
-from training.args import EvidenceConfig
 from training.items.cooccurrence import count_transitions
 from training.items.neighbours import strongest_neighbours
 

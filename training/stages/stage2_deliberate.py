@@ -22,11 +22,12 @@ from rich.progress import Progress
 from torch import Tensor
 from torch.nn import functional as F
 
+from model_export.contract.config import EvidenceConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.files import write_json
 from model_export.contract.scoring import DEFAULT_WEIGHTS, Scorer
 from training import distributed
-from training.args import EvidenceConfig, RunConfig
+from training.args import RunConfig
 from training.checkpoint import load_progress, load_weights, save_progress, save_weights
 from training.data.batches import Windows
 from training.data.sequences import Sequences

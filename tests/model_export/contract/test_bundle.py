@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_export.contract.bundle import Manifest, open_bundle, seal_bundle, write_table
+from model_export.contract.bundle import (
+    FORMAT_VERSION,
+    Manifest,
+    open_bundle,
+    seal_bundle,
+    write_table,
+)
 from model_export.contract.catalog import Catalog, Item
 from model_export.contract.config import DeliberationConfig, InferenceConfig, ModelConfig
 from model_export.contract.errors import BundleError
@@ -63,7 +69,7 @@ def _add_a_file(bundle: Path) -> None:
 
 def _raise_the_format(bundle: Path) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text())
-    newer = manifest | {"format_version": 2, "a_key_of_the_future": True}
+    newer = manifest | {"format_version": FORMAT_VERSION + 1, "a_key_of_the_future": True}
     (bundle / "manifest.json").write_text(json.dumps(newer))
 
 
@@ -82,7 +88,7 @@ def _remove_the_manifest(bundle: Path) -> None:
         (_flip_a_byte, "tables/codes.npy differs from its checksum"),
         (_remove_a_file, "tables/codes.npy is missing"),
         (_add_a_file, "does not name: tables/manifest.json"),
-        (_raise_the_format, "has format 2, this version reads 1"),
+        (_raise_the_format, "has format 3, this version reads 2"),
         (_truncate_the_manifest, "manifest.json is not readable"),
         (_remove_the_manifest, "is not a bundle"),
     ],

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from model_export.contract.config import EvidenceConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.history import PADDING
 from model_export.contract.scoring import TABLES
-from training.args import EvidenceConfig
 from training.items.evidence import fit_evidence, store_names
 
 # Three users: a b c | b c | a. Item d was never touched; a reads like b, b like c, c like b.

@@ -11,11 +11,11 @@ import pytest
 import torch
 from rich.progress import Progress
 
-from model_export.contract.config import DeliberationConfig
+from model_export.contract.config import DeliberationConfig, EvidenceConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.history import PADDING
 from model_export.contract.scoring import FEATURES
-from training.args import DeliberateConfig, EvidenceConfig, OptimConfig, RunConfig
+from training.args import DeliberateConfig, OptimConfig, RunConfig
 from training.data.sequences import Sequences
 from training.deliberation import Deliberator
 from training.lists import CandidateLists
