@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.trace import Reasoner, Trace
+from service.trace import Reasoner, ScoredItems, Trace
 
 MEASURED = 20
 """Newest history positions whose items are measured."""
@@ -42,7 +42,10 @@ class Influence:
 
 
 def measure_influence(
-    reasoner: Reasoner, trace: Trace, allowed: NDArray[np.bool_]
+    reasoner: Reasoner,
+    trace: Trace,
+    allowed: NDArray[np.bool_],
+    items: ScoredItems | None = None,
 ) -> Influence | None:
     """Influence on the answer of `trace`, or None where there is nothing to compare with.
 
@@ -52,6 +55,7 @@ def measure_influence(
         reasoner: the model that made the answer.
         trace: of the answer.
         allowed: (N,) items that could have been recommended.
+        items: what the model reads of these items; None where that is what the bundle says.
     """
     left_out = measured_rows(trace.history)
     if not trace.steps or not trace.items or len(set(trace.history)) < 2:
@@ -66,7 +70,7 @@ def measure_influence(
     on_rankings = np.zeros((len(trace.steps), len(left_out)), np.float32)
     on_codes = np.zeros_like(on_rankings)
     codes: Floats = np.empty((0, 0), np.float32)
-    replay = reasoner.replay(histories, allowed, len(trace.steps) - 1, counts)
+    replay = reasoner.replay(histories, allowed, len(trace.steps) - 1, counts, items)
     for number, (step, replayed) in enumerate(zip(trace.steps, replay, strict=True)):
         if step.written is not None:
             on_codes[number] = -_change(codes[:, [step.written[0]]])[:, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
@@ -15,7 +16,7 @@ from model_export.contract.ranking import Ranking
 from model_export.contract.reasoning import LoopTables, ReasonedStep, ReasoningLoop, scorer_of
 from model_export.contract.scoring import best_rows
 from service.runner import GraphRunner
-from service.trace import Answer, Query, ReplayedStep, StepTrace, Thoughts
+from service.trace import Answer, Query, ReplayedStep, ScoredItems, StepTrace, Thoughts
 
 _LIKELY = 4
 """Tokens that are kept of a distribution; the first of them is written."""
@@ -38,28 +39,31 @@ class OnnxReasoner:
     """
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
-        manifest = bundle.manifest
+        self._manifest = bundle.manifest
         # For products this small, handing work to other threads costs more than it saves.
         threadpool_limits(threads, user_api="blas")
-        self._tables = LoopTables.of(bundle)
-        self._loop = ReasoningLoop(
-            GraphRunner(bundle, threads),
-            self._tables,
-            scorer_of(bundle),
-            max_history=manifest.model.max_history,
-            max_steps=manifest.model.max_steps,
-            deliberation=manifest.deliberation,
-        )
+        self._runner = GraphRunner(bundle, threads)
+        self._items = ScoredItems(LoopTables.of(bundle), scorer_of(bundle))
 
     def answer(self, queries: Sequence[Query]) -> Iterator[tuple[int, Answer]]:
         """Each query's place and answer, as soon as it has thought enough or its deadline nears."""
+        places: dict[ScoredItems, list[int]] = defaultdict(list)
+        for place, query in enumerate(queries):
+            places[query.items or self._items].append(place)
+        for items, own in places.items():
+            for place, answer in self._answer(items, [queries[place] for place in own]):
+                yield own[place], answer
+
+    def _answer(self, items: ScoredItems, queries: Sequence[Query]) -> Iterator[tuple[int, Answer]]:
+        """The same for queries over the same items."""
+        loop = self._loop(items)
         allowed = np.stack([query.allowed for query in queries])
         thinking = dict(enumerate(queries))
         steps: list[_Step] = []
         slowest, before = 0.0, time.monotonic()
         histories = [query.history for query in queries]
         counts = [query.counts for query in queries]
-        for step in self._loop.run(histories, allowed, counts):
+        for step in loop.run(histories, allowed, counts):
             steps.append(_Step(step))
             now = time.monotonic()
             slowest, before = max(slowest, now - before), now
@@ -70,7 +74,7 @@ class OnnxReasoner:
                 or (query.deadline is not None and now + slowest > query.deadline)
             ]
             if ended:
-                final = self._loop.final_ranking(step)
+                final = loop.final_ranking(step)
             for place in ended:
                 yield place, _answer(thinking.pop(place), place, steps, final)
             if not thinking:
@@ -82,24 +86,28 @@ class OnnxReasoner:
         allowed: NDArray[np.bool_],
         steps: int,
         counts: Sequence[Sequence[float]] | None = None,
+        items: ScoredItems | None = None,
     ) -> Iterator[ReplayedStep]:
         """Steps 0 to `steps` for several histories under one mask `allowed` (N,)."""
+        loop = self._loop(items or self._items)
         masks = np.tile(allowed, (len(histories), 1))
-        for step in self._loop.run(histories, masks, counts):
+        for step in loop.run(histories, masks, counts):
             ended = step.index == steps
-            scores = self._loop.final_scores(step) if ended else step.scores
+            scores = loop.final_scores(step) if ended else step.scores
             yield ReplayedStep(scores, step.token_logits)
             if ended:
                 return
 
-    def steps(self, history: Sequence[int], thoughts: Thoughts) -> list[StepTrace]:
+    def steps(
+        self, history: Sequence[int], thoughts: Thoughts, items: ScoredItems | None = None
+    ) -> list[StepTrace]:
         """What the thoughts of an answer to `history` (catalogue rows, oldest first) mean."""
         count = len(thoughts.top)
         if not count:
             return []
         states = np.frombuffer(thoughts.states, np.float32).reshape(count, -1)
         states = states / np.maximum(np.linalg.norm(states, axis=1, keepdims=True), 1e-9)
-        likeness = states @ self._tables.item_vectors.T
+        likeness = states @ (items or self._items).tables.item_vectors.T
         distances = np.clip(1 - states @ states[-1], 0, 2)
         attention = np.frombuffer(thoughts.attention, np.float32).reshape(count, -1)
         written: list[list[tuple[int, float]]] = [
@@ -120,6 +128,16 @@ class OnnxReasoner:
             )
             for i in range(count)
         ]
+
+    def _loop(self, items: ScoredItems) -> ReasoningLoop:
+        return ReasoningLoop(
+            self._runner,
+            items.tables,
+            items.scorer,
+            max_history=self._manifest.model.max_history,
+            max_steps=self._manifest.model.max_steps,
+            deliberation=self._manifest.deliberation,
+        )
 
 
 class _Step:

@@ -50,6 +50,7 @@ class Recommender:
         weights: EventWeights,
     ) -> None:
         self._model = model
+        self._items = model.items
         self._histories = histories
         self._recommendations = recommendations
         self._metrics = metrics
@@ -63,7 +64,7 @@ class Recommender:
         """
         started = time.monotonic()
         weighted, degraded = await self._history(request)
-        catalog = self._model.bundle.catalog
+        catalog = self._items.catalog
         history, unknown = catalog.split_known(item_id for item_id, _ in weighted)
         counts = [weight for item_id, weight in weighted if catalog.row(item_id) is not None]
         if all(count == 1 for count in counts):
@@ -75,12 +76,12 @@ class Recommender:
         recommendation_id = uuid4().hex
         degraded |= not await self._keep(recommendation_id, record, request)
         took = time.monotonic() - started
-        explainer = self._model.explainer
+        explainer = self._items.explainer
         return Recommendation(
             recommendation_id=recommendation_id,
             items=[
                 RecommendedItem(
-                    item_id=self._model.bundle.catalog[item.row].item_id,
+                    item_id=self._items.catalog[item.row].item_id,
                     rank=place,
                     score=item.score,
                     reasons=[explainer.reason(kind, rows) for kind, rows in item.reasons],
@@ -129,8 +130,8 @@ class Recommender:
 
     async def _explained(self, recommendation_id: str, record: Record) -> Explanation:
         with self._metrics.stages.labels("influence").time():
-            trace, influence = await self._model.readings.submit(record)
-        return self._model.explainer.explanation(recommendation_id, trace, influence)
+            trace, influence = await self._model.readings.submit((record, self._items))
+        return self._items.explainer.explanation(recommendation_id, trace, influence)
 
     async def _history(self, request: RecommendRequest) -> tuple[list[tuple[str, float]], bool]:
         """Item ids with their weights, oldest first, and whether they could not be read."""
@@ -151,8 +152,8 @@ class Recommender:
     async def _answer(
         self, request: RecommendRequest, history: list[int], counts: list[float], started: float
     ) -> Answer:
-        model = self._model
-        allowed = model.filters.allowed(request.filter, history if request.exclude_seen else ())
+        items = self._items
+        allowed = items.filters.allowed(request.filter, history if request.exclude_seen else ())
         pool = request.count * (_DIVERSITY_POOL if request.diversity > 0 else 1)
         if not history:
             self._metrics.fallbacks.labels("no_history").inc()
@@ -160,12 +161,14 @@ class Recommender:
         else:
             deadline = request.deadline_ms and started + request.deadline_ms / 1000
             steps = self._steps(request)
-            query = Query(tuple(history), allowed, steps, pool, deadline, tuple(counts))
+            query = Query(
+                tuple(history), allowed, steps, pool, deadline, tuple(counts), items.scored
+            )
             with self._metrics.stages.labels("model").time():
-                answer = await model.batcher.submit(query)
+                answer = await self._model.batcher.submit(query)
         if request.diversity == 0:
             return answer
-        vectors = model.vectors[answer.rows]
+        vectors = items.vectors[answer.rows]
         return answer.take(diversify(answer.scores, vectors, request.count, request.diversity))
 
     def _steps(self, request: RecommendRequest) -> int:
@@ -175,7 +178,7 @@ class Recommender:
         return manifest.inference.efforts.steps(request.effort)
 
     def _popular(self, allowed: np.ndarray, count: int) -> Answer:
-        popular = self._model.popular
+        popular = self._items.popular
         rows = popular[allowed[popular]][:count]
         ranks = np.arange(1, len(rows) + 1, dtype=np.int64)[None]
         return Answer(rows, (1 / ranks[0]).astype(np.float32), ranks, Thoughts())
@@ -191,7 +194,7 @@ class Recommender:
         longest = max(EVIDENCE_HISTORY, self._model.bundle.manifest.model.max_history)
         read = history[-longest:]
         if history:
-            reasons = self._model.reasons.find(read, answer.rows, answer.ranks)
+            reasons = self._items.reasons.find(read, answer.rows, answer.ranks)
         else:
             reasons = [[("popular", [])] for _ in answer.rows]
         return Record.model_construct(
@@ -221,7 +224,7 @@ class Recommender:
         """Whether the answer can be explained, and its clicks counted, later."""
         if record.degraded:
             return False
-        catalog = self._model.bundle.catalog
+        catalog = self._items.catalog
         served = Served(
             record.model_version,
             _effort(request, record),
@@ -237,7 +240,7 @@ class Recommender:
         return True
 
     def _properties(self, row: int) -> ItemProperties:
-        return ItemProperties.model_validate(self._model.bundle.catalog[row].model_dump())
+        return ItemProperties.model_validate(self._items.catalog[row].model_dump())
 
 
 def _effort(request: RecommendRequest, record: Record) -> str:

@@ -16,8 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from model_export.contract.reasoning import LoopTables
+from model_export.contract.scoring import Scorer
 from service.api.explanation import ReasonKind
 from service.api.schemas import ItemFilter
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredItems:
+    """What the model reads of N items.
+
+    Attributes:
+        tables: item tables and trie.
+        scorer: evidence and the weights of the mix.
+    """
+
+    tables: LoopTables
+    scorer: Scorer
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,7 @@ class Query:
         count: items wanted.
         deadline: `time.monotonic()` by which the answer should be there, or None.
         counts: how much each item of the history counts as evidence; empty where all count 1.
+        items: what the model reads of the items; None where that is what the bundle says.
     """
 
     history: tuple[int, ...]
@@ -39,6 +55,7 @@ class Query:
     count: int
     deadline: float | None = None
     counts: tuple[float, ...] = ()
+    items: ScoredItems | None = None
 
 
 class Thoughts(BaseModel):
@@ -127,7 +144,9 @@ class Reasoner(Protocol):
         """Every query's place in the batch and its answer, each as soon as it is there."""
         ...
 
-    def steps(self, history: Sequence[int], thoughts: Thoughts) -> list[StepTrace]:
+    def steps(
+        self, history: Sequence[int], thoughts: Thoughts, items: ScoredItems | None = None
+    ) -> list[StepTrace]:
         """What the thoughts of an answer to `history` (catalogue rows, oldest first) mean."""
         ...
 
@@ -137,6 +156,7 @@ class Reasoner(Protocol):
         allowed: NDArray[np.bool_],
         steps: int,
         counts: Sequence[Sequence[float]] | None = None,
+        items: ScoredItems | None = None,
     ) -> Iterator[ReplayedStep]:
         """Steps 0 to `steps` for several histories, each as if it were asked alone.
 
@@ -145,6 +165,7 @@ class Reasoner(Protocol):
             allowed: (N,) which items may be recommended.
             steps: reasoning steps to take.
             counts: of each history, as in a Query.
+            items: as in a query.
         """
         ...
 

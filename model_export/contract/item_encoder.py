@@ -69,5 +69,6 @@ def scaled_texts(unit: Array) -> Array:
 def _layer_norm(x: Array, weight_and_bias: Array) -> Array:
     weight, bias = weight_and_bias
     centred = x - x.mean(1, keepdims=True)
-    normed: Array = centred / np.sqrt(np.square(centred).mean(1, keepdims=True) + _EPSILON)
-    return normed * weight + bias
+    spread = np.sqrt(np.square(centred).mean(1, keepdims=True) + _EPSILON)
+    normed: Array = centred / spread * weight + bias
+    return normed

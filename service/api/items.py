@@ -12,7 +12,7 @@ from service.api.errors import problems
 from service.api.schemas import MAX_COUNT, FoundItems, ItemDocument, SimilarItem, SimilarItems
 from service.api.types import PathId
 from service.errors import NotFoundError
-from service.model import LoadedModel
+from service.snapshot import Snapshot
 
 router = APIRouter(prefix="/items", tags=["items"])
 
@@ -34,10 +34,10 @@ def search_items(
     ] = 20,
 ) -> FoundItems:
     """Items by words of their title, id, brand and categories, the most popular first."""
-    found = model.search.find(query, limit)
-    catalog = model.bundle.catalog
+    items = model.items
+    found = items.search.find(query, limit)
     return FoundItems(
-        items=[ItemDocument.model_validate(catalog[row].model_dump()) for row in found]
+        items=[ItemDocument.model_validate(items.catalog[row].model_dump()) for row in found]
     )
 
 
@@ -50,13 +50,14 @@ def similar_items(
     ] = 10,
 ) -> SimilarItems:
     """The available items whose vectors are nearest."""
-    row = _row(model, item_id)
-    scores = model.vectors @ model.vectors[row]
+    items = model.items
+    row = _row(items, item_id)
+    scores = items.vectors @ items.vectors[row]
     scores[row] = -np.inf
-    scores[~model.filters.available] = -np.inf
+    scores[~items.filters.available] = -np.inf
     few = np.argpartition(-scores, min(count, len(scores) - 1))[:count]
     nearest = few[np.argsort(-scores[few], kind="stable")]
-    catalog = model.bundle.catalog
+    catalog = items.catalog
     return SimilarItems(
         item_id=item_id,
         items=[
@@ -75,11 +76,11 @@ def similar_items(
 @router.get("/{item_id}", responses=problems(404))
 async def item(item_id: PathId, model: Model) -> ItemDocument:
     """One item as the catalogue knows it."""
-    return ItemDocument.model_validate(model.bundle.catalog[_row(model, item_id)].model_dump())
+    return ItemDocument.model_validate(model.items.catalog[_row(model.items, item_id)].model_dump())
 
 
-def _row(model: LoadedModel, item_id: str) -> int:
-    row = model.bundle.catalog.row(item_id)
+def _row(items: Snapshot, item_id: str) -> int:
+    row = items.catalog.row(item_id)
     if row is None:
         raise NotFoundError("the catalogue has no such item")
     return row

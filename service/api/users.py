@@ -18,7 +18,7 @@ router = APIRouter(prefix="/users", tags=["users"])
 @router.get("/{user_id}/history", responses=problems(503))
 async def history(user_id: PathId, service: Service) -> UserHistory:
     """What is stored of a user, oldest first."""
-    catalog = service.model.bundle.catalog
+    catalog = service.model.items.catalog
     history = await service.histories.read(user_id)
     beside = await service.histories.read(user_id, beside=True)
     return UserHistory(

@@ -57,7 +57,7 @@ class CountingReasoner:
         histories: Sequence[Sequence[int]],
         allowed: NDArray[np.bool_],
         steps: int,
-        _: object = None,
+        *_: object,
     ) -> Iterator[ReplayedStep]:
         """The last item of the history is all that counts."""
         for _ in range(steps + 1):
@@ -78,7 +78,7 @@ class CountingReasoner:
         ranks = np.tile(np.arange(1, len(rows) + 1), (query.steps + 1, 1))
         return Answer(rows, -rows.astype(np.float32), ranks, thoughts)
 
-    def steps(self, history: Sequence[int], thoughts: Thoughts) -> list[StepTrace]:
+    def steps(self, history: Sequence[int], thoughts: Thoughts, *_: object) -> list[StepTrace]:
         last = len(thoughts.top) - 1
         return [
             StepTrace(

@@ -46,11 +46,11 @@ def measure(
     filter_ = ItemFilter.model_validate({})
     changes = []
     for item_ids in histories:
-        history = model.bundle.catalog.split_known(item_ids)[0]
+        history = model.items.catalog.split_known(item_ids)[0]
         candidates = measured_rows(history)
         if len(candidates) < FEWEST:
             continue
-        allowed = model.filters.allowed(filter_, history)
+        allowed = model.items.filters.allowed(filter_, history)
 
         def ask(rows: Sequence[int]) -> Answer:
             [(_, answer)] = reasoner.answer([Query(tuple(rows), allowed, steps, COUNT)])  # noqa: B023

@@ -30,7 +30,7 @@ class Counting:
         histories: Sequence[Sequence[int]],
         allowed: NDArray[np.bool_],
         steps: int,
-        _: object = None,
+        *_: object,
     ) -> Iterator[ReplayedStep]:
         counts = np.array([list(history).count(2) for history in histories], dtype=np.float32)
         for step in range(steps + 1):

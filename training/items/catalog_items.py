@@ -98,7 +98,7 @@ def fit_catalog_items(
     text = text_neighbours(tfidf, comparisons(dense, seed), width=config.evidence.neighbours)
     tables = fit_evidence(training.offsets, training.items, text, config.evidence)
     ItemTokenizer(encoder, join, quantizer).save(folder / "tokenizer")
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "texts": scaled_texts(dense),
         "codes": codes,
         "similar": most_similar(vectors, config.stage1.similar, seed),
