@@ -18,6 +18,7 @@ from service.api.gate import Gate, SecurityHeaders
 from service.api.middleware import BodyLimit, EncodedIds, RequestContext
 from service.api.openapi import document_of
 from service.errors import StartError, StoreError
+from service.event_stream import EventStream
 from service.event_weights import EventWeights
 from service.metrics import Metrics
 from service.model import LoadedModel, load_model
@@ -73,8 +74,13 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
             log.warning("redis does not answer; recommendations are degraded until it does")
         log.info("ready", model_version=model.version, items=len(model.bundle.catalog))
         watching = asyncio.create_task(app.state.reloader.watch(), name="watch-bundle")
+        stream = EventStream(app.state.service, settings) if settings.event_stream else None
+        if stream:
+            stream.start()
         yield
         watching.cancel()
+        if stream:
+            await stream.stop()
         await app.state.reloader.stop()
         await app.state.service.model.stop()
         await connection.close()

@@ -72,6 +72,18 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.stream_lag, self.stream_pending = (
+            Gauge(
+                f"streamrec_stream_{name}",
+                f"Events of the stream that were {state}.",
+                registry=registry,
+                multiprocess_mode="livemax",
+            )
+            for name, state in (
+                ("lag", "not delivered to any consumer yet"),
+                ("pending", "delivered and are not stored yet"),
+            )
+        )
         self.reloads = Counter(
             "streamrec_model_reloads",
             "Bundles that were to replace the one in use, by what became of them.",

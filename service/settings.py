@@ -50,6 +50,12 @@ class Settings(BaseSettings):
         description="How much each type of event counts, such as purchase=3,view=1,impression=0; "
         "1 if not named, 0 keeps a type out of histories.",
     )
+    event_stream: str = Field(
+        "", description="Key of a Redis stream from which events are taken in; none if empty."
+    )
+    event_group: str = Field(
+        "streamrec", min_length=1, description="Consumer group that shares the stream's events."
+    )
     explanation_ttl: int = Field(
         3_600,
         ge=1,

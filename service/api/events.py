@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
-from contextlib import suppress
-
 from fastapi import APIRouter
-from pydantic import ValidationError
 
 from service.api.deps import Service
 from service.api.errors import problems
-from service.api.schemas import Event, EventBatch, EventsReceipt, RejectedEvent
-from service.errors import StoreError
-from service.event_weights import EventWeights
-from service.state import ServiceState
-from service.stores import histories
-from service.stores.histories import Interaction, now_ms
+from service.api.schemas import EventBatch, EventsReceipt
+from service.intake import take_in
 
 router = APIRouter(tags=["events"])
 
@@ -28,56 +19,4 @@ async def add_events(batch: EventBatch, service: Service) -> EventsReceipt:
     After a 503 some events may have been stored: send the same batch again. Events with an
     `event_id` are then stored once.
     """
-    by_user: dict[str, list[histories.Event]] = defaultdict(list)
-    rejected: list[RejectedEvent] = []
-    for index, event in enumerate(batch.events):
-        if isinstance(event, Event):
-            by_user[event.user_id].append(_stored(event, service.weights))
-        else:
-            rejected.append(RejectedEvent(index=index, problem=_problem(event)))
-    stored = sum(
-        await asyncio.gather(
-            *(service.histories.append(user_id, events) for user_id, events in by_user.items())
-        )
-    )
-    await _count_clicks(batch, service)
-    receipt = EventsReceipt(
-        accepted=stored,
-        duplicates=len(batch.events) - len(rejected) - stored,
-        rejected=rejected,
-    )
-    for result in ("accepted", "duplicates"):
-        service.metrics.events.labels(result).inc(getattr(receipt, result))
-    service.metrics.events.labels("rejected").inc(len(rejected))
-    return receipt
-
-
-async def _count_clicks(batch: EventBatch, service: ServiceState) -> None:
-    """Report the clicks among stored events; an event of weight 0 is none."""
-    clicks = [
-        (event.recommendation_id, event.item_id)
-        for event in batch.events
-        if isinstance(event, Event)
-        and event.recommendation_id is not None
-        and service.weights.of(event.event_type)
-    ]
-    with suppress(StoreError):  # counted as such; the events are stored all the same
-        for served in await service.recommendations.click(clicks):
-            service.metrics.clicks.labels(served.model_version, served.effort).inc()
-
-
-def _stored(event: Event, weights: EventWeights) -> histories.Event:
-    at = now_ms() if event.timestamp is None else int(event.timestamp.timestamp() * 1000)
-    interaction = Interaction(event.item_id, at, event.event_type)
-    return histories.Event(interaction, event.event_id, beside=not weights.of(event.event_type))
-
-
-def _problem(event: object) -> str:
-    try:
-        Event.model_validate(event)
-    except ValidationError as error:
-        return "; ".join(
-            f"{'.'.join(map(str, found['loc'])) or 'event'}: {found['msg']}"
-            for found in error.errors()
-        )
-    raise AssertionError("a valid event was not read as one")
+    return await take_in(batch.events, service)

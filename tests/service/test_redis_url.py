@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import socket
 import ssl
@@ -12,12 +13,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from redis.cluster import RedisCluster
 
+from model_export.contract.bundle import Bundle
 from service.errors import StartError, StoreError
 from service.stores.connection import Connection
 from service.stores.histories import Event, HistoryStore, Interaction
 from service.stores.rate_limits import RateLimits
 from service.stores.recommendations import RecommendationStore, Served
+from tests.service.conftest import running_shop
 from tests.service.redis_servers import client, free_ports, join, server, wait_for
 
 USERS = [f"user-{number}" for number in range(30)]
@@ -80,6 +84,23 @@ def test_a_cluster_does_everything_and_spreads_it(cluster: list[int]) -> None:
     assert all(held)
     for port, keys in zip(cluster, held, strict=True):
         assert [client(port).llen(key) for key in keys] == [1] * len(keys)
+
+
+def test_the_whole_service_runs_on_a_cluster(shop: Bundle, cluster: list[int]) -> None:
+    url = f"redis+cluster://127.0.0.1:{cluster[0]},127.0.0.1:{cluster[2]}"
+    with running_shop(shop, url, event_stream="events", rate_limit=1000) as service:
+        sent = {"user_id": "u-1", "item_id": "lens", "event_id": "e-1"}
+        assert service.post("/events", json={"events": [sent]}).json()["accepted"] == 1
+        producer = RedisCluster(port=cluster[1], host="127.0.0.1")
+        later = sent | {"item_id": "bag", "event_id": "e-2"}
+        producer.xadd("events", {"event": json.dumps(later)})
+        producer.close()
+        wait_for(lambda: len(service.get("/users/u-1/history").json()["events"]), 2)
+        answer = service.post("/recommend", json={"user_id": "u-1"}).json()
+        assert not answer["degraded"]
+        assert service.get(f"/explain/{answer['recommendation_id']}").status_code == 200
+        assert service.delete("/users/u-1").status_code == 204
+        assert service.get("/users/u-1/history").json()["events"] == []
 
 
 def test_a_sentinel_names_the_server_that_took_over(tmp_path: Path) -> None:
