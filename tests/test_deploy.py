@@ -1,0 +1,95 @@
+"""The files of deploy/ fit their schemas, and name what there is."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from service.metrics import Metrics
+
+ROOT = Path(__file__).parents[1]
+KUBERNETES = ROOT / "deploy/kubernetes"
+VERSION = "1.34"
+FILES = sorted(set(KUBERNETES.rglob("*.yaml")) - set(KUBERNETES.rglob("kustomization.yaml")))
+
+
+def documents() -> list[dict[str, Any]]:
+    return [found for file in FILES for found in yaml.safe_load_all(file.read_text())]
+
+
+def pods(document: Any) -> Iterator[dict[str, Any]]:
+    """Every pod template inside a document."""
+    if isinstance(document, dict):
+        if "containers" in document:
+            yield document
+        for value in document.values():
+            yield from pods(value)
+
+
+def test_manifests_fit_the_schemas() -> None:
+    found = documents()
+    assert {"Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy"} <= {
+        document["kind"] for document in found
+    }
+    for document in found:
+        kubernetes_validate.validate(document, VERSION, strict=True)
+
+
+def test_every_container_is_hardened_and_limited() -> None:
+    found = [pod for document in documents() for pod in pods(document)]
+    assert len(found) == 3
+    for pod in found:
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["runAsUser"]
+        assert not pod["automountServiceAccountToken"]
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["limits"]["memory"]
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl renders the kustomization")
+def test_the_example_renders_to_what_fits_the_schemas() -> None:
+    rendered = subprocess.run(
+        ["kubectl", "kustomize", str(KUBERNETES / "example")],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    found = list(yaml.safe_load_all(rendered))
+    for document in found:
+        kubernetes_validate.validate(document, VERSION, strict=True)
+        assert document["metadata"]["namespace"] == "stream-rec"
+    names = {(document["kind"], document["metadata"]["name"]) for document in found}
+    (deployment,) = (document for document in found if document["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (redis,) = (entry["valueFrom"]["secretKeyRef"] for entry in container["env"])
+    assert ("Secret", redis["name"]) in names
+    assert ("ConfigMap", container["envFrom"][0]["configMapRef"]["name"]) in names
+
+
+def test_the_dashboard_shows_metrics_that_there_are() -> None:
+    dashboard = (ROOT / "deploy/grafana/dashboards/streamrec.json").read_text()
+    shown = {
+        re.sub(r"_(bucket|sum|count|total)$", "", name)
+        for panel in json.loads(dashboard)["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"(?:streamrec|http_server)_\w+", target["expr"])
+    }
+    offered = {
+        line.split()[2].removesuffix("_total")
+        for line in Metrics().render().decode().splitlines()
+        if line.startswith("# TYPE")
+    }
+    assert len(shown) > 8
+    assert shown <= offered
