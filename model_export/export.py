@@ -163,6 +163,7 @@ def _write_tables(run: Run, model: StreamRec, tables: LoopTables, bundle: Path) 
         "leaf_items": tables.leaf_items,
         "codes": items.codes,
         "popularity": items.popularity,
+        "recent": items.recent,
         **tables.trie,
         **item_encoder(model).tables(),
         **store_names(items.tables),

@@ -17,7 +17,6 @@ from threadpoolctl import threadpool_limits
 
 from model_export.contract.errors import DataError
 from model_export.contract.files import sha256, write_json
-from model_export.contract.scoring import Scorer
 from training import distributed
 from training.args import RunConfig
 from training.checkpoint import load_weights, save_weights
@@ -188,7 +187,7 @@ def _deliberate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
         )
         texts = distributed.tensor(run.items.texts)
         held_out = sample(run.sequences.holdout("valid"), run.seed)
-        scorer = Scorer(run.items.tables, run.items.popularity, mix)
+        scorer = run.scorer_with(mix)
         validation = build_lists(
             held_out.histories, held_out.targets, state_logits(run.model("stage2_finetune")),
             scorer, run.config.deliberation.candidates,
@@ -254,7 +253,7 @@ def _validator(run: Run, model: StreamRec, *, steps: int) -> Callable[[], dict[s
 
     def validate() -> dict[str, float]:
         model.eval()
-        silent = Scorer(run.items.tables, run.items.popularity, {"state": 1.0})
+        silent = run.scorer_with({"state": 1.0})
         figures = evaluate_loop(
             run.loop(model, silent, None), held_out, run.items.popularity,
             sorted({0, steps}), seen_kept=False,

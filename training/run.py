@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -128,9 +129,13 @@ class Run:
             return weights | {"beam": self.folder.record("stage3")["metrics"]["beam"]}
         return weights
 
+    def scorer_with(self, weights: Mapping[str, float]) -> Scorer:
+        """The evidence of the training part under some weights of the mix."""
+        return Scorer(self.items.tables, self.items.popularity, self.items.recent, weights)
+
     @property
     def scorer(self) -> Scorer:
-        return Scorer(self.items.tables, self.items.popularity, self.mix_weights)
+        return self.scorer_with(self.mix_weights)
 
     def loop(
         self, model: StreamRec, scorer: Scorer, deliberator: Deliberator | None

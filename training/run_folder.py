@@ -30,7 +30,7 @@ StepName = Literal[
     "stage3",
 ]
 STEPS: tuple[StepName, ...] = get_args(StepName)
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raised whenever a step's code changes what it would write."""
 
 

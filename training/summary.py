@@ -11,7 +11,7 @@ from rich.progress import Progress
 from model_export.contract.errors import RunError
 from model_export.contract.files import write_json
 from model_export.contract.reasoning import ReasoningLoop
-from model_export.contract.scoring import DEFAULT_WEIGHTS, Scorer
+from model_export.contract.scoring import DEFAULT_WEIGHTS
 from training.data.sequences import Split
 from training.evaluate import Figures, evaluate_loop
 from training.run import NETWORK_STEPS, Run
@@ -81,7 +81,7 @@ def _loop_after(run: Run, step: StepName, network_only: bool) -> ReasoningLoop:
     if deliberates and not network_only:
         return run.loop(model, run.scorer, run.deliberator)
     weights = {"state": 1.0} if network_only else DEFAULT_WEIGHTS
-    return run.loop(model, Scorer(run.items.tables, run.items.popularity, weights), None)
+    return run.loop(model, run.scorer_with(weights), None)
 
 
 def summarise(run: Run, progress: Progress) -> Summary:

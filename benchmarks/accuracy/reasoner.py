@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.accuracy.judge import Judge, question_batches
 from benchmarks.accuracy.results import Model
 from model_export.contract.reasoning import ReasoningLoop, beam_evidence
-from model_export.contract.scoring import Array, Scorer
+from model_export.contract.scoring import Array
 from training.data.sequences import Holdout
 from training.run import NETWORK_STEPS, Run
 from training.run_folder import StepName
@@ -77,8 +77,8 @@ def judge_network(
 def loops_of(run: Run, stage: StepName, weights: Mapping[str, float]) -> dict[Part, ReasoningLoop]:
     """The reasoning loop that each part is read from."""
     model = run.model(stage)
-    alone = Scorer(run.items.tables, run.items.popularity, {"state": 1.0})
-    mixed = Scorer(run.items.tables, run.items.popularity, weights)
+    alone = run.scorer_with({"state": 1.0})
+    mixed = run.scorer_with(weights)
     network = run.loop(model, alone, None)
     loops: dict[Part, ReasoningLoop] = {
         "state": network,

@@ -31,7 +31,7 @@ from model_export.contract.config import (
 from model_export.contract.errors import BundleError
 from model_export.contract.files import sha256, write_json
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 GraphName = Literal["encode", "think", "answer", "deliberate"]
 GRAPHS: tuple[GraphName, ...] = get_args(GraphName)
 

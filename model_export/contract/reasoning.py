@@ -120,7 +120,8 @@ def scorer_of(bundle: Bundle) -> Scorer:
         name: NeighbourTable(bundle.table(f"{name}_items"), bundle.table(f"{name}_weights"))
         for name in TABLES
     }
-    return Scorer(tables, bundle.table("popularity"), bundle.manifest.scoring)
+    popularity, recent = bundle.table("popularity"), bundle.table("recent")
+    return Scorer(tables, popularity, recent, bundle.manifest.scoring)
 
 
 class ReasoningLoop:

@@ -48,6 +48,7 @@ FEATURES = (
     *(f"{table}@{decay}" for table in TABLES for decay in DECAYS),
     "state",
     "popularity",
+    "recent",
     "mix",
     "rank",
     "length",
@@ -56,7 +57,7 @@ DEFAULT_WEIGHTS = {"state": 1.0, "wide@0.8": 2.0, "text@0.8": 1.0}
 """Weights of the mix before they are tuned on held-out users."""
 FLOOR = -30.0
 """Lowest `mix` and `state` feature, relative to the best candidate."""
-_OTHERS = 5
+_OTHERS = 6
 """Features that are no neighbour table's."""
 _GROUP = 32
 """Items of one group when the best rows are looked for."""
@@ -73,18 +74,20 @@ class Scorer:
     Attributes:
         tables: the neighbour tables by name, see TABLES.
         popularity: (N,) training interactions of each item.
-        weights: weight of "state", "popularity" and any "table@decay" in the mix.
+        recent: (N,) those among the newest of their user, see evidence.recent_interactions.
+        weights: weight of "state", "popularity", "recent" and any "table@decay" in the mix.
     """
 
     tables: Mapping[str, NeighbourTable]
     popularity: NDArray[np.integer]
+    recent: NDArray[np.integer]
     weights: Mapping[str, float]
 
     @cached_property
-    def log_popularity(self) -> Array:
-        """(N,) log(1 + popularity)."""
-        popularity: Array = np.log1p(self.popularity).astype(np.float32)
-        return popularity
+    def demand(self) -> Mapping[str, Array]:
+        """(N,) log(1 + interactions) of all time, "popularity", and of late, "recent"."""
+        counts = {"popularity": self.popularity, "recent": self.recent}
+        return {name: np.log1p(count).astype(np.float32) for name, count in counts.items()}
 
     def evidence(
         self, histories: NDArray[np.integer], name: str, counts: Array | None = None
@@ -104,8 +107,9 @@ class Scorer:
             (B, N).
         """
         total = np.zeros((len(histories), len(self.popularity)), dtype=np.float32)
-        if weight := self.weights.get("popularity", 0.0):
-            total += np.float32(weight) * self.log_popularity
+        for name, demand in self.demand.items():
+            if weight := self.weights.get(name, 0.0):
+                total += np.float32(weight) * demand
         for user, line in enumerate(total):
             known = histories[user] != PADDING
             counted = None if counts is None else counts[user, known]
@@ -148,8 +152,9 @@ class Scorer:
             *candidates.shape, len(TABLES) * len(DECAYS)
         )
         known = (histories != PADDING).sum(1)
-        features[..., -5] = relative_to_best(state_logits, candidates)
-        features[..., -4] = self.log_popularity[candidates]
+        features[..., -6] = relative_to_best(state_logits, candidates)
+        features[..., -5] = self.demand["popularity"][candidates]
+        features[..., -4] = self.demand["recent"][candidates]
         features[..., -3] = relative_to_best(mix, candidates)
         features[..., -2] = np.log1p(np.arange(count))
         features[..., -1] = np.log(np.maximum(known, 1))[:, None]

@@ -53,6 +53,7 @@ def write_tiny_bundle(path: Path) -> None:
         "leaf_items": tables.leaf_items,
         "codes": items.codes,
         "popularity": items.popularity,
+        "recent": items.recent,
         **tables.trie,
         **store_names(items.tables),
     }
@@ -90,6 +91,7 @@ def _items(random: np.random.Generator) -> CatalogItems:
         codes=np.stack(np.unravel_index(ids, CODES), axis=1),
         similar=random.integers(0, ITEMS, (ITEMS, 3)),
         popularity=random.integers(1, 50, ITEMS),
+        recent=random.integers(0, 20, ITEMS),
         code_sizes=np.array(CODES),
         tables={name: neighbours() for name in TABLES},
     )

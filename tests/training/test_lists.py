@@ -25,7 +25,7 @@ def scorer(weights: dict[str, float] | None = None) -> Scorer:
     items = np.stack([(np.arange(20) + k) % 20 for k in (1, 2)], 1)
     table = NeighbourTable(items, np.tile(np.float32([0.02, 0.01]), (20, 1)))
     weights = weights or {"state": 1.0, "memory@0.8": 2.0}
-    return Scorer(dict.fromkeys(TABLES, table), np.arange(20), weights)
+    return Scorer(dict.fromkeys(TABLES, table), np.arange(20), np.arange(20), weights)
 
 
 def no_logits(rows: NDArray[np.int64]) -> Array:

@@ -22,7 +22,7 @@ from training.data.sequences import Sequences
 from training.items.assign import collision_free_codes, share_in_collision
 from training.items.behaviour import behaviour_vectors
 from training.items.cells import comparisons
-from training.items.evidence import fit_evidence, store_names
+from training.items.evidence import fit_evidence, recent_interactions, store_names
 from training.items.neighbours import text_neighbours
 from training.items.quantizer import code_usage, codes_per_level, fit_quantizer
 from training.items.text import fit_text_encoder, tfidf_matrix
@@ -38,6 +38,7 @@ class CatalogItems:
         codes: (N, levels) collision-free semantic IDs.
         similar: (N, k) rows of the most similar items by text and behaviour.
         popularity: (N,) interactions in the training part.
+        recent: (N,) those among the newest of their user.
         code_sizes: (levels,) size of each codebook.
         tables: evidence from the training part.
     """
@@ -46,6 +47,7 @@ class CatalogItems:
     codes: NDArray[np.int64]
     similar: NDArray[np.int64]
     popularity: NDArray[np.int64]
+    recent: NDArray[np.int64]
     code_sizes: NDArray[np.int64]
     tables: dict[str, NeighbourTable]
 
@@ -65,7 +67,7 @@ class CatalogItems:
         tables = {
             name: NeighbourTable(read(f"{name}_items"), read(f"{name}_weights")) for name in TABLES
         }
-        arrays = ("texts", "codes", "similar", "popularity", "code_sizes")
+        arrays = ("texts", "codes", "similar", "popularity", "recent", "code_sizes")
         return cls(**{name: read(name) for name in arrays}, tables=tables)
 
 
@@ -103,6 +105,7 @@ def fit_catalog_items(
         "codes": codes,
         "similar": most_similar(vectors, config.stage1.similar, seed),
         "popularity": np.bincount(training.items, minlength=n_items),
+        "recent": recent_interactions(training.offsets, training.items, n_items),
         "code_sizes": np.full(settings.levels, quantizer.codebooks.shape[1]),
         **store_names(tables),
     }

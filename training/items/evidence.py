@@ -14,6 +14,9 @@ from model_export.contract.history import PADDING
 from training.items.cooccurrence import count_transitions
 from training.items.neighbours import strongest_neighbours
 
+RECENT = 3
+"""Newest interactions of a user that say what is in demand of late."""
+
 
 def fit_evidence(
     offsets: NDArray[np.int64],
@@ -50,6 +53,15 @@ def fit_evidence(
     }.items():
         tables[name] = strongest_neighbours(path.tocsr(), config.neighbours)
     return tables
+
+
+def recent_interactions(
+    offsets: NDArray[np.integer], items: NDArray[np.integer], n_items: int
+) -> NDArray[np.int64]:
+    """(N,) how often an item is among the RECENT newest of a user: what is in demand of late."""
+    lengths = np.diff(offsets)
+    from_end = np.repeat(offsets[1:], lengths) - np.arange(len(items))
+    return np.bincount(items[from_end <= RECENT], minlength=n_items)
 
 
 def _together(offsets: NDArray[np.int64], items: NDArray[np.int64], n_items: int) -> csr_array:

@@ -33,14 +33,14 @@ from training.data.batches import Windows
 from training.data.sequences import Sequences
 from training.deliberation import Deliberator
 from training.distributed import tensor
-from training.items.evidence import fit_evidence
+from training.items.evidence import fit_evidence, recent_interactions
 from training.lists import CandidateLists, Logits, build_lists, fit_mix_weights, state_logits
 from training.loop import seeded
 from training.metrics import ranking_metrics
 from training.model import StreamRec
 from training.stages.stage1_pretrain import pretrain
 
-MIX = ("state", "wide@0.8", "text@0.8", "together@0.8", "memory_memory@0.8", "popularity")
+MIX = ("state", "wide@0.8", "text@0.8", "together@0.8", "memory_memory@0.8", "popularity", "recent")
 """What the mix may weigh; everything else is for deliberation alone."""
 PROBE_LISTS = 2000
 """Lists on which the weights of the mix are fitted before the final lists are built: the latest
@@ -91,7 +91,9 @@ def fit_scorer(
     """Evidence that knows nothing of the held-out users."""
     offsets, items = others(training, held_out)
     tables = fit_evidence(offsets, items, text, config)
-    return Scorer(tables, np.bincount(items, minlength=len(text.items)), DEFAULT_WEIGHTS)
+    popularity = np.bincount(items, minlength=len(text.items))
+    recent = recent_interactions(offsets, items, len(text.items))
+    return Scorer(tables, popularity, recent, DEFAULT_WEIGHTS)
 
 
 def positions(

@@ -73,7 +73,7 @@ def loop(
     }
     return ReasoningLoop(
         TorchRunner(model, deliberator, beams), tables(model),
-        Scorer(dict.fromkeys(TABLES, table), np.arange(20), named),
+        Scorer(dict.fromkeys(TABLES, table), np.arange(20), np.arange(20), named),
         max_history=tiny.MAX_HISTORY, deliberation=SHAPE if deliberator else None,
         max_steps=tiny.STEPS,
     )  # fmt: skip

@@ -28,12 +28,13 @@ TABLE = NeighbourTable(
     np.array([[0.04, 0.01], [0.03, 0.0], *[[0.0, 0.0]] * 3], np.float32),
 )
 POPULARITY = np.array([9, 0, 1, 3, 7])
+RECENT = np.array([0, 0, 1, 2, 5])
 HISTORIES = np.array([[PADDING, 0], [0, 1]])
 
 
 def scorer(**weights: float) -> Scorer:
     named = {name.replace("_at_", "@0."): weight for name, weight in weights.items()}
-    return Scorer(dict.fromkeys(TABLES, TABLE), POPULARITY, named)
+    return Scorer(dict.fromkeys(TABLES, TABLE), POPULARITY, RECENT, named)
 
 
 def test_evidence_grows_ever_more_slowly() -> None:
@@ -56,12 +57,15 @@ def test_no_decay_is_the_newest_item_alone() -> None:
     np.testing.assert_allclose(found[1], np.log1p(np.array([0, 0, 0.03, 0, 0]) / 0.01), rtol=1e-5)
 
 
-def test_the_mix_adds_weighted_evidence_and_popularity() -> None:
-    mixed = scorer(memory_at_8=2.0, wide_at_4=0.5, popularity=0.1, state=9.0, text_at_8=0.0)
+def test_the_mix_adds_weighted_evidence_and_demand() -> None:
+    mixed = scorer(
+        memory_at_8=2.0, wide_at_4=0.5, popularity=0.1, recent=0.3, state=9.0, text_at_8=0.0
+    )
     expected = (
         2 * mixed.evidence(HISTORIES, "memory@0.8")
         + 0.5 * mixed.evidence(HISTORIES, "wide@0.4")
         + 0.1 * np.log1p(POPULARITY)
+        + 0.3 * np.log1p(RECENT)
     )
     found = mixed.plain_mix(HISTORIES)
     assert found.dtype == np.float32
@@ -88,6 +92,7 @@ def test_features_by_hand() -> None:
     np.testing.assert_allclose(columns["state"], [[-3, -2, 0], [FLOOR, FLOOR, 0]])
     np.testing.assert_allclose(columns["mix"], [[0, -2, FLOOR], [0, -1, -4]])
     np.testing.assert_allclose(columns["popularity"], np.log1p(POPULARITY[candidates]), rtol=1e-6)
+    np.testing.assert_allclose(columns["recent"], np.log1p(RECENT[candidates]), rtol=1e-6)
     np.testing.assert_allclose(columns["rank"], np.log([[1, 2, 3], [1, 2, 3]]), rtol=1e-6)
     np.testing.assert_allclose(columns["length"], [[0] * 3, [math.log(2)] * 3], rtol=1e-6)
 
@@ -105,7 +110,7 @@ def test_evidence_of_candidates_is_that_of_all_items(
 ) -> None:
     weights = np.random.default_rng(0).random((8, 3), dtype=np.float32)
     table = NeighbourTable(np.array(neighbours), weights)
-    all_kinds = Scorer(dict.fromkeys(TABLES, table), np.ones(8, int), {})
+    all_kinds = Scorer(dict.fromkeys(TABLES, table), np.ones(8, int), np.ones(8, int), {})
     rows = np.array(histories)
     candidates = np.tile(order[:5], (len(rows), 1))
     nothing = np.zeros((len(rows), 8), np.float32)

@@ -9,7 +9,7 @@ from model_export.contract.config import EvidenceConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.history import PADDING
 from model_export.contract.scoring import TABLES
-from training.items.evidence import fit_evidence, store_names
+from training.items.evidence import fit_evidence, recent_interactions, store_names
 
 # Three users: a b c | b c | a. Item d was never touched; a reads like b, b like c, c like b.
 OFFSETS = np.array([0, 3, 5, 6])
@@ -79,3 +79,8 @@ def test_bundle_names(tables: dict[str, NeighbourTable]) -> None:
     arrays = store_names(tables)
     assert set(arrays) == {f"{name}_{part}" for name in TABLES for part in ("items", "weights")}
     assert arrays["wide_items"] is tables["wide"].items
+
+
+def test_recent_demand_counts_the_newest_of_each_user() -> None:
+    offsets, items = np.array([0, 5, 5, 7]), np.array([0, 1, 2, 3, 2, 4, 0])
+    assert recent_interactions(offsets, items, 6).tolist() == [1, 0, 2, 1, 1, 0]
