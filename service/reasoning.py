@@ -13,7 +13,13 @@ from threadpoolctl import threadpool_limits
 
 from model_export.contract.bundle import Bundle
 from model_export.contract.ranking import Ranking
-from model_export.contract.reasoning import LoopTables, ReasonedStep, ReasoningLoop, scorer_of
+from model_export.contract.reasoning import (
+    LoopTables,
+    ReasonedStep,
+    ReasoningLoop,
+    Runner,
+    scorer_of,
+)
 from model_export.contract.scoring import best_rows
 from service.runner import GraphRunner
 from service.trace import Answer, Query, ReplayedStep, ScoredItems, StepTrace, Thoughts
@@ -33,16 +39,17 @@ class OnnxReasoner:
     Args:
         bundle: verified.
         threads: threads inside an operator, of ONNX Runtime and of numpy in this process.
+        runner: runs the graphs; ONNX Runtime if not given.
 
     Raises:
         BundleError: a graph or table is missing.
     """
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
+    def __init__(self, bundle: Bundle, threads: int, runner: Runner | None = None) -> None:
         self._manifest = bundle.manifest
         # For products this small, handing work to other threads costs more than it saves.
         threadpool_limits(threads, user_api="blas")
-        self._runner = GraphRunner(bundle, threads)
+        self._runner = runner or GraphRunner(bundle, threads)
         self._items = ScoredItems(LoopTables.of(bundle), scorer_of(bundle))
 
     def answer(self, queries: Sequence[Query]) -> Iterator[tuple[int, Answer]]:

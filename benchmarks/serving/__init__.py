@@ -1,0 +1,1 @@
+"""How fast the service answers, and where the time goes."""
