@@ -54,6 +54,7 @@ def write_untrained(path: Path, config: RunConfig, n_items: int, *, beam: float 
         "leaf_items": tables.leaf_items,
         "codes": items.codes,
         "popularity": items.popularity,
+        "recent": items.recent,
         **tables.trie,
     }
     for name, array in arrays.items():
@@ -92,6 +93,7 @@ def _items(random: np.random.Generator, config: RunConfig, n_items: int) -> Cata
         codes=codes,
         similar=neighbours[:, :1].astype(np.int64),
         popularity=random.integers(1, 50, n_items),
+        recent=random.integers(0, 20, n_items),
         code_sizes=sizes,
         tables={name: NeighbourTable(neighbours, weights) for name in TABLES},
     )
