@@ -1,0 +1,38 @@
+"""Requests made up from the OpenAPI document, against the real app: real graphs, Redis and HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+
+from service.app import create_app
+from service.settings import Settings
+from tests.service.conftest import running
+
+api = schemathesis.openapi.from_dict(
+    create_app(Settings.model_validate({"bundle": "unused", "redis_url": "redis://unused"})).openapi()
+)
+
+
+@pytest.fixture(scope="module")
+def url(tiny_bundle: Path, redis_url: str) -> Iterator[str]:
+    given = {"bundle": tiny_bundle, "redis_url": redis_url, "redis_timeout": 5}
+    with running(create_app(Settings.model_validate(given))) as client:
+        yield str(client.base_url)
+
+
+@api.parametrize()
+@settings(
+    max_examples=20,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_answer_is_as_documented(case: schemathesis.Case, url: str) -> None:
+    case.call_and_validate(base_url=url)
