@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import Protocol
 from uuid import uuid4
 
 import numpy as np
@@ -22,12 +23,34 @@ from service.errors import NotFoundError, StoreError
 from service.event_weights import EventWeights
 from service.metrics import Metrics
 from service.model import LoadedModel
-from service.stores.histories import HistoryStore
-from service.stores.recommendations import RecommendationStore, Served
+from service.stores.histories import Interaction
+from service.stores.recommendations import Served
 from service.trace import Answer, ItemTrace, Query, Record, Thoughts
 
 _DIVERSITY_POOL = 5
 """Items that a diverse answer chooses from, for each item wanted."""
+
+
+class Histories(Protocol):
+    """Where stored histories are; see `HistoryStore`."""
+
+    async def read(self, user_id: str) -> list[Interaction]:
+        """The stored history, oldest first."""
+        ...
+
+
+class Records(Protocol):
+    """Where answers are recorded; see `RecommendationStore`."""
+
+    async def put(
+        self, recommendation_id: str, record: bytes, served: Served, user_id: str | None
+    ) -> None:
+        """Keep a record."""
+        ...
+
+    async def get(self, recommendation_id: str) -> bytes | None:
+        """The record, if there is one."""
+        ...
 
 
 class Recommender:
@@ -44,8 +67,8 @@ class Recommender:
     def __init__(
         self,
         model: LoadedModel,
-        histories: HistoryStore,
-        recommendations: RecommendationStore,
+        histories: Histories,
+        recommendations: Records,
         metrics: Metrics,
         weights: EventWeights,
     ) -> None:

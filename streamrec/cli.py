@@ -8,6 +8,7 @@ from streamrec.commands.evaluate import evaluate
 from streamrec.commands.export import export
 from streamrec.commands.info import info
 from streamrec.commands.load_histories import load_histories
+from streamrec.commands.recommend import recommend
 from streamrec.commands.sample_data import sample_data
 from streamrec.commands.serve import serve
 from streamrec.commands.train import train
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (sample_data, train, evaluate, export, info, load_histories, serve):
+for command in (sample_data, train, evaluate, export, info, load_histories, recommend, serve):
     app.command()(command)
 
 

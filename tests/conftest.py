@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from typer.testing import CliRunner, Result
 
 from streamrec.cli import app
 
 from .tiny_shop import write_tiny_shop
+
+settings.register_profile("unhurried", deadline=None)  # no test depends on how busy the machine is
+settings.load_profile("unhurried")
 
 
 def streamrec(*arguments: object) -> Result:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from itertools import islice
@@ -13,10 +12,8 @@ from typing import TYPE_CHECKING
 from streamrec.options import ConfigFile, InteractionsFile, RedisFolder, RedisUrl
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from service.settings import Settings
-    from service.stores.histories import Interaction
+    from streamrec.histories import UserHistory
 
 USERS_AT_ONCE = 500
 """Users in one round trip to Redis."""
@@ -31,49 +28,41 @@ def load_histories(
     """Put the history of every user of a file in place of what Redis holds of them.
 
     The configuration's [data] filters (min_rating, event_types) apply. Users that the file does not
-    name are left alone.
+    name are left alone. Events of weight 0 (STREAMREC_EVENT_WEIGHTS) enter no history.
 
     \b
     Examples:
       streamrec load-histories --interactions events.csv
       streamrec load-histories --interactions events.csv --redis-url redis://localhost:6379/0
     """
-    from pydantic import SecretStr
-
     from service.embedded_redis import embedded_redis
-    from service.settings import Settings
+    from service.event_weights import EventWeights
     from streamrec.console import remark
+    from streamrec.histories import counting, histories_of
+    from streamrec.service_settings import service_settings
     from training.args import load_config
-    from training.data.interactions import read_interactions
+    from training.data.formats import read_table
+    from training.data.interactions import interactions_of
 
     data = load_config(config).data
-    table = read_interactions(
-        interactions, min_rating=data.min_rating, event_types=data.event_types
+    table = interactions_of(
+        read_table(interactions),
+        min_rating=data.min_rating,
+        event_types=data.event_types,
+        keep_types=True,
     )
     with nullcontext(redis_url) if redis_url else embedded_redis(redis_folder) as url:
-        settings = Settings(bundle=Path(), redis_url=SecretStr(url))  # no bundle is read
-        users = asyncio.run(_store(histories_of(table.frame), settings))
+        settings = service_settings(bundle=Path(), redis_url=url)  # no bundle is read
+        weights = EventWeights.parse(settings.event_weights)
+        histories = (
+            (user, counting(history, weights, settings.history_cap))
+            for user, history in histories_of(table.frame)
+        )
+        users = asyncio.run(_store(histories, settings))
     remark(f"stored the histories of {users:,} users")
 
 
-def histories_of(frame: pl.DataFrame) -> Iterator[tuple[str, list[Interaction]]]:
-    """Every user's interactions, oldest first; those without a timestamp happened now."""
-    import polars as pl
-
-    from service.stores.histories import Interaction
-    from training.data import columns
-
-    if columns.TIMESTAMP not in frame.columns:
-        frame = frame.with_columns(pl.lit(time.time()).alias(columns.TIMESTAMP))
-    wanted = frame.sort(columns.TIMESTAMP, maintain_order=True).select(
-        columns.USER_ID, columns.ITEM_ID, (pl.col(columns.TIMESTAMP) * 1000).cast(pl.Int64)
-    )
-    for (user,), rows in wanted.group_by(columns.USER_ID, maintain_order=True):
-        _, item_ids, times = rows.get_columns()
-        yield str(user), [Interaction(*pair) for pair in zip(item_ids, times, strict=True)]
-
-
-async def _store(histories: Iterator[tuple[str, list[Interaction]]], settings: Settings) -> int:
+async def _store(histories: Iterator[UserHistory], settings: Settings) -> int:
     """Store all histories and return how many there were."""
     from service.stores.connection import Connection
     from service.stores.histories import HistoryStore

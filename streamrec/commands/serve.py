@@ -29,11 +29,8 @@ def serve(
       streamrec serve --bundle bundle
       REDIS_URL=redis://localhost:6379/0 streamrec serve --bundle bundle --host 0.0.0.0 --workers 4
     """
-    from pydantic import ValidationError
-
-    from model_export.contract.errors import ConfigError
     from service.server import serve as serve_bundle
-    from service.settings import Settings
+    from streamrec.service_settings import service_settings
 
     given: dict[str, Any] = {
         "bundle": bundle,
@@ -43,11 +40,4 @@ def serve(
         "redis_folder": redis_folder,
         **({"redis_url": redis_url} if redis_url else {}),
     }
-    try:
-        settings = Settings(**given)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, p['loc']))}: {p['msg'].lower()}" for p in error.errors()
-        )
-        raise ConfigError(f"settings of the service: {problems}") from error
-    serve_bundle(settings)
+    serve_bundle(service_settings(**given))

@@ -14,7 +14,9 @@ from service.settings import Settings
 from tests.service.conftest import running
 
 api = schemathesis.openapi.from_dict(
-    create_app(Settings.model_validate({"bundle": "unused", "redis_url": "redis://unused"})).openapi()
+    create_app(
+        Settings.model_validate({"bundle": "unused", "redis_url": "redis://unused"})
+    ).openapi()
 )
 
 

@@ -8,6 +8,7 @@ USER_ID: Final = "user_id"
 ITEM_ID: Final = "item_id"
 
 TIMESTAMP: Final = "timestamp"
+HISTORY: Final = "history"
 RATING: Final = "rating"
 EVENT_TYPE: Final = "event_type"
 

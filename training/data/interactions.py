@@ -10,6 +10,7 @@ import polars as pl
 
 from training.data import columns
 from training.data.formats import read_table
+from training.data.table import Table
 from training.data.values import read_ids, read_numbers, read_text, read_timestamps
 
 ROW = "row"
@@ -23,7 +24,8 @@ class Interactions:
     Attributes:
         path: the file.
         frame: one line an interaction: user_id and item_id (text), timestamp (Unix seconds,
-            float64; absent where the file has none) and row.
+            float64; absent where the file has none), event_type (text; absent likewise, or where it
+            was not asked for) and row.
         read: rows of the file.
         filtered: rows that each filter dropped, under a description of the filter.
     """
@@ -48,7 +50,17 @@ def read_interactions(
     Raises:
         DataError: the file is wrong; names the file, the row and the column.
     """
-    table = read_table(path)
+    return interactions_of(read_table(path), min_rating=min_rating, event_types=event_types)
+
+
+def interactions_of(
+    table: Table,
+    *,
+    min_rating: float | None = None,
+    event_types: Collection[str] | None = None,
+    keep_types: bool = False,
+) -> Interactions:
+    """What `read_interactions` gives, of a file that is read already; with its types if asked for."""
     series = {
         columns.USER_ID: read_ids(table, columns.USER_ID),
         columns.ITEM_ID: read_ids(table, columns.ITEM_ID),
@@ -56,6 +68,8 @@ def read_interactions(
     }
     if columns.TIMESTAMP in table:
         series[columns.TIMESTAMP] = read_timestamps(table, columns.TIMESTAMP)
+    if keep_types and columns.EVENT_TYPE in table:
+        series[columns.EVENT_TYPE] = read_text(table, columns.EVENT_TYPE)
 
     keep = pl.repeat(True, len(table), eager=True)
     filtered: dict[str, int] = {}
@@ -64,7 +78,8 @@ def read_interactions(
         filtered[f"rating below {min_rating:g}"] = int((keep & ~passes).sum())
         keep &= passes
     if event_types is not None:
-        passes = read_text(table, columns.EVENT_TYPE).is_in(list(event_types)).fill_null(False)
+        types = read_text(table, columns.EVENT_TYPE)
+        passes = types.is_in(list(event_types)).fill_null(False)
         filtered[f"event type not {' or '.join(event_types)}"] = int((keep & ~passes).sum())
         keep &= passes
-    return Interactions(path, pl.DataFrame(series).filter(keep), len(table), filtered)
+    return Interactions(table.path, pl.DataFrame(series).filter(keep), len(table), filtered)

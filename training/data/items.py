@@ -13,9 +13,8 @@ from model_export.contract.catalog import Catalog, Item
 from training.data import columns
 from training.data.formats import read_table
 from training.data.table import Table
-from training.data.values import read_ids, read_text
+from training.data.values import read_ids, read_text, split_cell
 
-CATEGORY_SEPARATOR = "|"
 KNOWN = (
     columns.ITEM_ID,
     columns.TITLE,
@@ -46,7 +45,7 @@ def read_items(path: Path) -> Catalog:
         Item(
             item_id=item_id,
             title=titles[record],
-            categories=_categories(table, record, categories[record]),
+            categories=split_cell(table, columns.CATEGORIES, record, categories[record]),
             brand=brands[record],
             description=descriptions[record],
             available=_available(table, record, available[record]),
@@ -83,20 +82,6 @@ def _cells(table: Table, column: str) -> list[Any]:
 
 def _optional_text(table: Table, column: str) -> list[str | None]:
     return read_text(table, column).to_list() if column in table else [None] * len(table)
-
-
-def _categories(table: Table, record: int, cell: Any) -> list[str]:
-    if cell is None:
-        return []
-    names = cell.split(CATEGORY_SEPARATOR) if isinstance(cell, str) else cell
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise table.error(
-            record,
-            columns.CATEGORIES,
-            f"{cell!r:.60} are no categories; write text separated by {CATEGORY_SEPARATOR}, "
-            "or a list of text",
-        )
-    return [name.strip() for name in names if name.strip()]
 
 
 def _available(table: Table, record: int, cell: Any) -> bool:

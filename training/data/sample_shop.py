@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from model_export.contract.catalog import Item
 from model_export.contract.files import atomic_path
 from training.data import columns
-from training.data.items import CATEGORY_SEPARATOR
 from training.data.sample_catalog import CATALOG_SHAPE, STEPS, STYLES, make_catalog
+from training.data.values import SEPARATOR
 
 USERS = 3500
 MIN_PURCHASES = 4
@@ -146,7 +146,7 @@ def _write_items(path: Path, catalog: Sequence[Item]) -> None:
             (
                 item.item_id,
                 item.title,
-                CATEGORY_SEPARATOR.join(item.categories),
+                SEPARATOR.join(item.categories),
                 item.brand,
                 item.description,
                 *item.properties.values(),

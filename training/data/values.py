@@ -12,6 +12,9 @@ from training.data.table import Table
 MAX_UNIX_SECONDS = 1e11
 """The year 5138; a larger number counts milliseconds or less."""
 
+SEPARATOR = "|"
+"""Between the texts of a cell that holds several."""
+
 TEXT_TYPES = (pl.String, pl.Categorical, pl.Enum, pl.Null)
 
 
@@ -101,6 +104,24 @@ def read_timestamps(table: Table, column: str) -> pl.Series:
         "{cell} is not a time; write Unix seconds or ISO 8601, such as 2024-05-31T18:30:00Z",
     )
     return seconds
+
+
+def split_cell(table: Table, column: str, record: int, cell: Any) -> list[str]:
+    """The texts that one cell lists, in order; none in an empty cell.
+
+    Raises:
+        DataError: the cell is neither text separated by SEPARATOR nor a list of text or whole numbers.
+    """
+    if cell is None:
+        return []
+    names = cell.split(SEPARATOR) if isinstance(cell, str) else cell
+    if not isinstance(names, list) or not all(type(name) in (str, int) for name in names):
+        raise table.error(
+            record,
+            column,
+            f"{cell!r:.60} is no list; write text separated by {SEPARATOR}, or a list of text",
+        )
+    return [name for name in (str(name).strip() for name in names) if name]
 
 
 def _parse_iso(text: str) -> float | None:

@@ -98,8 +98,8 @@ ITEMS = {
     ),
     "categories": (
         "i.jsonl",
-        b'{"item_id": "a", "categories": [1]}\n',
-        "i.jsonl, row 1, column categories: [1] are no categories",
+        b'{"item_id": "a", "categories": [true]}\n',
+        "i.jsonl, row 1, column categories: [True] is no list",
     ),
     "title": (
         "i.jsonl",
