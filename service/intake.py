@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from pydantic import ValidationError
 
+from model_export.contract.validation import problems_of
 from service.api.schemas import Event, EventsReceipt, RejectedEvent
 from service.errors import StoreError
 from service.event_weights import EventWeights
@@ -70,8 +71,5 @@ def _problem(event: object) -> str:
     try:
         Event.model_validate(event)
     except ValidationError as error:
-        return "; ".join(
-            f"{'.'.join(map(str, found['loc'])) or 'event'}: {found['msg']}"
-            for found in error.errors()
-        )
+        return problems_of(error, "event")
     raise AssertionError("a valid event was not read as one")

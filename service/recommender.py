@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 import numpy as np
@@ -27,6 +29,8 @@ from service.stores.histories import Interaction
 from service.stores.recommendations import Served
 from service.trace import Answer, ItemTrace, Query, Record, Thoughts
 
+_OUTLIVING: set[asyncio.Task[bool]] = set()
+"""Records on their way although the answer is given; the event loop alone would forget them."""
 _DIVERSITY_POOL = 5
 """Items that a diverse answer chooses from, for each item wanted."""
 
@@ -86,18 +90,19 @@ class Recommender:
             OverloadedError: too many requests wait for the model.
         """
         started = time.monotonic()
-        weighted, degraded = await self._history(request)
+        deadline = request.deadline_ms and started + request.deadline_ms / 1000
+        weighted, degraded = await self._history(request, deadline)
         catalog = self._items.catalog
         history, unknown = catalog.split_known(item_id for item_id, _ in weighted)
         counts = [weight for item_id, weight in weighted if catalog.row(item_id) is not None]
         if all(count == 1 for count in counts):
             counts = []
-        answer = await self._answer(request, history, counts, started)
+        answer = await self._answer(request, history, counts, deadline)
         self._metrics.steps.observe(answer.thoughts.steps_taken)
         record = self._recorded(request, history, counts, answer, degraded)
 
         recommendation_id = uuid4().hex
-        degraded |= not await self._keep(recommendation_id, record, request)
+        degraded |= not await _within(deadline, self._keep(recommendation_id, record, request))
         took = time.monotonic() - started
         explainer = self._items.explainer
         return Recommendation(
@@ -156,7 +161,9 @@ class Recommender:
             trace, influence = await self._model.readings.submit((record, self._items))
         return self._items.explainer.explanation(recommendation_id, trace, influence)
 
-    async def _history(self, request: RecommendRequest) -> tuple[list[tuple[str, float]], bool]:
+    async def _history(
+        self, request: RecommendRequest, deadline: float | None
+    ) -> tuple[list[tuple[str, float]], bool]:
         """Item ids with their weights, oldest first, and whether they could not be read."""
         if request.inline_history is not None:
             pairs = [(entry.item_id, entry.event_type) for entry in request.inline_history]
@@ -165,15 +172,20 @@ class Recommender:
         else:
             try:
                 with self._metrics.stages.labels("history").time():
-                    stored = await self._histories.read(request.user_id)
-            except StoreError:
+                    async with asyncio.timeout(_left(deadline)):
+                        stored = await self._histories.read(request.user_id)
+            except (StoreError, TimeoutError):
                 return [], True
             pairs = [(interaction.item_id, interaction.event_type) for interaction in stored]
         weighted = [(item_id, self._weights.of(event_type)) for item_id, event_type in pairs]
         return [(item_id, weight) for item_id, weight in weighted if weight], False
 
     async def _answer(
-        self, request: RecommendRequest, history: list[int], counts: list[float], started: float
+        self,
+        request: RecommendRequest,
+        history: list[int],
+        counts: list[float],
+        deadline: float | None,
     ) -> Answer:
         items = self._items
         allowed = items.filters.allowed(request.filter, history if request.exclude_seen else ())
@@ -182,7 +194,6 @@ class Recommender:
             self._metrics.fallbacks.labels("no_history").inc()
             answer = self._popular(allowed, pool)
         else:
-            deadline = request.deadline_ms and started + request.deadline_ms / 1000
             steps = self._steps(request)
             query = Query(
                 tuple(history), allowed, steps, pool, deadline, tuple(counts), items.scored
@@ -264,6 +275,22 @@ class Recommender:
 
     def _properties(self, row: int) -> ItemProperties:
         return ItemProperties.model_validate(self._items.catalog[row].model_dump())
+
+
+def _left(deadline: float | None) -> float | None:
+    """Seconds until a `time.monotonic()`, or None where there is none."""
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+async def _within(deadline: float | None, keeping: Coroutine[Any, Any, bool]) -> bool:
+    """What `keeping` returns; True where it is still on its way at the deadline, which it outlives."""
+    if deadline is None:
+        return await keeping
+    task = asyncio.create_task(keeping)
+    _OUTLIVING.add(task)
+    task.add_done_callback(_OUTLIVING.discard)
+    done, _ = await asyncio.wait({task}, timeout=_left(deadline))
+    return task.result() if done else True
 
 
 def _effort(request: RecommendRequest, record: Record) -> str:

@@ -17,13 +17,10 @@ def service_settings(**given: object) -> Settings:
     from pydantic import ValidationError
 
     from model_export.contract.errors import ConfigError
+    from model_export.contract.validation import problems_of
     from service.settings import Settings
 
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, p['loc']))}: {p['msg'].removeprefix('Value error, ')}"
-            for p in error.errors()
-        )
-        raise ConfigError(f"settings of the service: {problems}") from error
+        raise ConfigError(f"settings of the service: {problems_of(error)}") from error

@@ -20,6 +20,7 @@ from model_export.contract.config import (
     StrictModel,
 )
 from model_export.contract.errors import ConfigError
+from model_export.contract.validation import problems_of
 
 
 class DataConfig(StrictModel):
@@ -187,10 +188,7 @@ def load_config(path: Path | None) -> RunConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration {path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, p['loc']))}: {p['msg'].lower()}" for p in error.errors()
-        )
-        raise ConfigError(f"configuration {path}: {problems}") from error
+        raise ConfigError(f"configuration {path}: {problems_of(error)}") from error
     if (deepest := max(dict(config.inference.efforts).values())) > config.model.max_steps:
         raise ConfigError(
             f"configuration {path}: inference.efforts asks for {deepest} steps, "

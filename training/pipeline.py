@@ -6,6 +6,7 @@ prepare ─► items ─► stage1 ─► stage2_annotate ─► stage2_finetune
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,12 @@ def train(
 
     Raises:
         DataError: an input file is wrong.
-        RunError: the run directory cannot be used.
+        RunError: the run directory cannot be used, or another process trains there.
     """
     run = Run(RunFolder(path, tell), config, seed)
-    for step in STEPS[: STEPS.index(last) + 1]:
-        _STEPS[step](run, interactions, items, progress)
+    with run.folder.locked() if distributed.is_first() else nullcontext():
+        for step in STEPS[: STEPS.index(last) + 1]:
+            _STEPS[step](run, interactions, items, progress)
     return run
 
 

@@ -8,11 +8,14 @@ that nobody evaluates or exports what was made from another past.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -45,6 +48,27 @@ class RunFolder:
     def __init__(self, path: Path, tell: Callable[[str], None] = print) -> None:
         self.path = path
         self.tell = tell
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other trainers out of the directory, which is created; it goes again if left empty.
+
+        Raises:
+            RunError: another process trains there.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise RunError(
+                f"another process is training in {self.path}; wait for it, or give another --run"
+            ) from error
+        finally:
+            os.close(descriptor)
+            with suppress(OSError):
+                self.path.rmdir()
 
     def folder(self, step: StepName) -> Path:
         """Where a step writes."""

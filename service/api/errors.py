@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from model_export.contract.validation import message_of
 from service.errors import (
     BundleRefusedError,
     NotFoundError,
@@ -155,7 +156,7 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         errors = [
-            FieldError(location=".".join(map(str, found["loc"])), message=found["msg"])
+            FieldError(location=".".join(map(str, found["loc"])), message=message_of(found))
             for found in error.errors()
         ]
         kind = Kind(422, "invalid-request", "The request is not valid")

@@ -111,7 +111,8 @@ class RecommendRequest(Body):
     )
     deadline_ms: Annotated[int, Field(ge=1, le=60_000), WHOLE] | None = Field(
         None,
-        description="When this time nears, the best ranking so far is the answer.",
+        description="When this time nears, the best ranking so far is the answer. A history store "
+        "that is slower leaves out the stored history (`degraded`).",
         examples=[50],
     )
     exclude_seen: bool = Field(True, description="Leave out the items of the history.")

@@ -1,6 +1,6 @@
 /** The recommended items, each with why it is there and how it moved since the last answer. */
 
-import { byId, drawn, el, spoken, times } from "./dom.js";
+import { byId, drawn, el, moved, spoken, times } from "./dom.js";
 
 /**
  * @param answer {explanation, items, took_ms?}; `items` may be missing for a recorded answer
@@ -82,21 +82,8 @@ function closer({ influences, reasons }) {
   );
 }
 
-/** How the item moved: since another answer, or not at all where there is none. */
-export function badge(item, before) {
-  if (!before) return null;
-  const rank = before.get(item.item_id);
-  if (rank === undefined) return el("span", { class: "badge new" }, "new");
-  const rose = rank - item.rank;
-  if (rose === 0) return null;
-  const [sign, word] = rose > 0 ? ["▲", "up"] : ["▼", "down"];
-  return el(
-    "span",
-    { class: `badge ${word}` },
-    drawn(`${sign} ${Math.abs(rose)}`),
-    spoken(`, ${word} ${Math.abs(rose)}`),
-  );
-}
+/** How the item moved since another answer; nothing where there is none. */
+export const badge = (item, before) => before && moved(before.get(item.item_id), item.rank);
 
 function footer({ explanation, took_ms }) {
   const made = took_ms === undefined ? new Date(explanation.created_at).toLocaleString() : `${Math.round(took_ms)} ms with the explanation`;

@@ -36,3 +36,17 @@ export function times(influence) {
   const figure = factor >= 10 ? Math.round(Math.min(factor, 999)) : factor.toFixed(1);
   return `${influence < 0 ? "÷" : "×"}${figure}`;
 }
+
+/** A move between two ranks as a badge: new where there was none before, nothing where it stayed. */
+export function moved(before, after) {
+  if (before === undefined || before === null) return el("span", { class: "badge new" }, "new");
+  const rose = before - after;
+  if (rose === 0) return null;
+  const [sign, word] = rose > 0 ? ["▲", "up"] : ["▼", "down"];
+  return el(
+    "span",
+    { class: `badge ${word}` },
+    drawn(`${sign} ${Math.abs(rose)}`),
+    spoken(`, ${word} ${Math.abs(rose)}`),
+  );
+}

@@ -1,8 +1,9 @@
 /** The steps of the reasoning: chart, timeline, and what each step wrote and nearly wrote. */
 
 import { bumpChart, rankTable } from "./chart.js";
-import { byId, drawn, el, percent, spoken } from "./dom.js";
+import { byId, drawn, el, moved, percent, spoken } from "./dom.js";
 
+const NAMED = 3;
 let tableOpen = false;
 
 /**
@@ -77,14 +78,15 @@ function codes(choices) {
 }
 
 function facts(step) {
-  const names = (items, count) => items.slice(0, count).map((item) => item.title).join(" · ");
+  const nearest = step.nearest_items.slice(0, NAMED).map((item) => item.title);
+  const top = step.top_items.slice(0, NAMED);
   return el(
     "dl",
     { class: "facts" },
     el("dt", {}, "Thinking of"),
-    el("dd", {}, names(step.nearest_items, 3)),
+    el("dd", {}, nearest.join(" · ")),
     el("dt", {}, "On top"),
-    el("dd", {}, names(step.top_items, 3)),
+    el("dd", {}, ...top.map((item) => el("span", { class: "moved" }, item.title, step.step ? moved(item.previous_rank, item.rank) : null))),
     el("dt", {}, "Still to go"),
     el("dd", {}, step.distance_to_final ? step.distance_to_final.toFixed(2) : "none: this is where it ended"),
   );

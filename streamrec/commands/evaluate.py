@@ -46,7 +46,7 @@ def evaluate(
     from streamrec.threads import load_torch
 
     load_torch()
-    from streamrec.console import OUT, progress_bars
+    from streamrec.console import OUT, progress_bars, remark
     from streamrec.tables import figures_table
     from training.run import Run
     from training.summary import MODEL_STEPS, evaluate_after, finished_models
@@ -56,6 +56,11 @@ def evaluate(
     if step not in MODEL_STEPS:
         raise typer.BadParameter(
             f"{stage} is not one of {', '.join(MODEL_STEPS)}", param_hint="--stage"
+        )
+    if stage is None and step != MODEL_STEPS[-1]:
+        remark(
+            f"{run} is not trained to the end: these are the figures after {step}, "
+            f"before {' and '.join(MODEL_STEPS[MODEL_STEPS.index(step) + 1 :])}"
         )
     with progress_bars() as bars:
         figures = evaluate_after(opened, step, split.value, bars)

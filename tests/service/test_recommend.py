@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import httpx
 import pytest
 
@@ -160,3 +162,15 @@ def test_without_redis_the_answer_is_degraded(shop: Bundle) -> None:
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) > 0
         assert "streamrec_redis_errors_total" in client.get("/metrics").text
+
+
+def test_a_deadline_holds_although_redis_hangs(shop: Bundle) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        with running_shop(shop, url, redis_timeout=6) as client:
+            body = {"user_id": "u", "count": 2, "deadline_ms": 50}
+            answer = client.post("/recommend", json=body, timeout=5).json()
+            assert answer["degraded"]
+            assert ids(answer) == ["bag", "vase"]
+            inline = {"history": ["camera"], "count": 1, "deadline_ms": 50}
+            assert ids(client.post("/recommend", json=inline, timeout=5).json()) == ["lens"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,17 @@ def test_the_table_fits_a_terminal(trained: Path) -> None:
     result = streamrec("evaluate", trained, "--stage", "stage1")
     assert "after stage1" in result.stdout
     assert "…" not in result.stdout
+
+
+def test_a_run_in_training_says_what_its_figures_lack(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    (run / "stage3" / "step.json").unlink()
+    result = streamrec("evaluate", run, "--json")
+    assert json.loads(result.stdout)["stage"] == "stage2_deliberate"
+    assert "not trained to the end" in result.stderr
+    assert "after stage2_deliberate, before stage3" in result.stderr
+    assert "not trained" not in streamrec("evaluate", trained, "--json").stderr
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -126,3 +128,29 @@ def test_records_are_readable(steps: Steps) -> None:
     text = (steps.folder.folder("prepare") / "step.json").read_text()
     assert set(json.loads(text)) == {"fingerprint", "seconds", "settings", "metrics"}
     assert len(text.splitlines()) > 5
+
+
+def test_a_second_trainer_is_locked_out_until_the_first_ends(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    code = (
+        "from pathlib import Path; from training.run_folder import RunFolder\n"
+        f"with RunFolder(Path({str(path)!r})).locked(): print('in', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "in\n"
+        locked_out = pytest.raises(RunError, match=r"another process is training in .*run; wait")
+        with locked_out, RunFolder(path).locked():
+            pass
+        other.communicate("\n")
+    with RunFolder(path).locked():
+        (path / "kept").touch()
+    assert path.is_dir()
+
+
+def test_an_empty_directory_does_not_stay_behind(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run").locked():
+        pass
+    assert not (tmp_path / "run").exists()
