@@ -6,14 +6,18 @@ Needs Chromium with its driver, and a service with the sample shop and its histo
 from __future__ import annotations
 
 import argparse
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
 
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 SCHEMES = ("light", "dark")
+COLOURS = 200
+"""Colours of a picture: the page has few, and the repository keeps every version of them."""
 
 
 def browser(width: int, height: int, scheme: str) -> webdriver.Chrome:
@@ -47,7 +51,8 @@ def ask(driver: webdriver.Chrome, url: str, user: str) -> None:
 def shoot(driver: webdriver.Chrome, path: Path) -> None:
     """Write what is on screen, once colours have stopped fading."""
     driver.execute_async_script("setTimeout(arguments[0], 400)")
-    driver.save_screenshot(str(path))
+    picture = Image.open(BytesIO(driver.get_screenshot_as_png())).convert("RGB")
+    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     print(path)
 
 
@@ -71,10 +76,11 @@ def main() -> None:
                     lambda page: page.find_element(By.ID, "comparison").is_displayed()
                 )
                 shoot(driver, given.out / "compare-light.png")
-    with browser(390, 1700, "light") as driver:
-        ask(driver, given.url, given.user)
-        driver.execute_script("document.getElementById('history-title').scrollIntoView()")
-        shoot(driver, given.out / "page-phone.png")
+    with browser(390, 1000, "light") as driver:
+        ask(driver, given.url, quote(given.user))
+        for name, shown in (("page", "answer"), ("steps", "thinking")):
+            driver.execute_script(f"document.getElementById('{shown}').scrollIntoView()")
+            shoot(driver, given.out / f"{name}-phone.png")
 
 
 if __name__ == "__main__":

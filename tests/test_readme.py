@@ -33,3 +33,12 @@ def test_the_examples_begin_with_a_camera_and_a_lens(name: str, titles: dict[str
 def test_links_lead_to_files(path: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_tests_that_a_document_names_exist() -> None:
+    text = (ROOT / "docs/most-wanted.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[^`:]+)(?:::(\w+))?`", text)
+    assert len(named) > 10
+    for path, name in named:
+        content = (ROOT / path).read_text(encoding="utf-8")
+        assert not name or f"def {name}(" in content, f"{path}::{name}"

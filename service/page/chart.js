@@ -20,6 +20,8 @@ export function bumpChart(items, width, focus, onItem) {
   const label = Math.min(250, width * 0.4);
   const x = (step) => DOT + 4 + (step * (width - label - 2 * DOT - 8)) / Math.max(1, steps - 1);
   const y = (place) => TOP + DOT + place * ROW;
+  const crowded = x(1) - x(0) < 52;
+  const tick = (step) => (step ? (crowded ? String(step) : `Step ${step}`) : "First");
   const places = Array.from({ length: steps }, (_, step) => order(items, step));
   const height = y(items.length - 1) + DOT + 6;
 
@@ -30,7 +32,7 @@ export function bumpChart(items, width, focus, onItem) {
   for (let step = 0; step < steps; step += 1) {
     chart.append(
       svg("line", { x1: x(step), x2: x(step), y1: TOP, y2: height - 4, class: step === focus.step ? "grid chosen" : "grid" }),
-      svg("text", { x: x(step), y: 16, class: "tick", "text-anchor": step ? "middle" : "start", dx: step ? 0 : -DOT }, step ? `Step ${step}` : "First"),
+      svg("text", { x: x(step), y: 16, class: "tick", "text-anchor": step ? "middle" : "start", dx: step ? 0 : -DOT }, tick(step)),
     );
   }
   const drawnLast = items.map((_, number) => number).sort((a, b) => (a === focus.item) - (b === focus.item) || b - a);
@@ -48,7 +50,7 @@ export function bumpChart(items, width, focus, onItem) {
           svg("circle", { cx: left, cy: top, r: DOT }),
           svg("text", { x: left, y: top, class: "dot" }, String(item.ranks_by_step[step])),
         ]),
-        svg("text", { x: width - label + 10, y: points.at(-1)[1], class: "name" }, shortened(item.title, (label - 10) / 7.2)),
+        svg("text", { x: width - label + 10, y: points.at(-1)[1], class: "name" }, shortened(item.title, (label - 10) / 7.8)),
       ),
     );
   }

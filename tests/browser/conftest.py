@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from model_export.contract.bundle import read_manifest, seal_bundle
 from model_export.contract.catalog import Catalog
+from model_export.contract.files import write_json
 from service.app import create_app
 from service.settings import Settings
 from tests.service.conftest import redis_url, running
@@ -97,7 +99,7 @@ def chromium() -> Iterator[webdriver.Chrome]:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[httpx.Client]:
-    """The real service on a small real bundle in which item 7 has a script for a title."""
+    """The real service on a small real bundle: item 7 has a script for a title, as have all codes."""
     bundle = tmp_path_factory.mktemp("browser") / "bundle"
     write_tiny_bundle(bundle)
     catalog = Catalog.read(bundle / "catalog.jsonl")
@@ -105,6 +107,10 @@ def service(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterato
     Catalog(
         item.model_copy(update=hostile) if item.item_id == "i7" else item for item in catalog
     ).write(bundle / "catalog.jsonl")
+    labels = json.loads((bundle / "code_labels.json").read_text(encoding="utf-8"))
+    write_json(
+        bundle / "code_labels.json", [[f"{label} {SCRIPT}" for label in level] for level in labels]
+    )
     seal_bundle(bundle, read_manifest(bundle).model_copy(update={"files": {}}))
     settings = Settings.model_validate(
         {"bundle": bundle, "redis_url": redis_url, "redis_timeout": 5, "page_users": "ada"}

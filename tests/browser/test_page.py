@@ -99,7 +99,7 @@ def test_an_expired_answer_is_told_plainly(page: Page) -> None:
     page.until("#status.wrong", "expire")
 
 
-@pytest.mark.parametrize("path", ["history", "found", "answer"])
+@pytest.mark.parametrize("path", ["history", "found", "answer", "steps"])
 def test_no_script_in_a_title_ever_runs(page: Page, service: httpx.Client, path: str) -> None:
     page.open()
     if path == "found":
@@ -112,6 +112,10 @@ def test_no_script_in_a_title_ever_runs(page: Page, service: httpx.Client, path:
         page.one("#ask .primary").click()
         page.until("#history .title", SCRIPT)
         page.until("#status", "items recommended")
+    elif path == "steps":
+        page.recommend("Item 6", "Item 5")
+        page.until("#thinking .code-label", SCRIPT)
+        page.until("#thinking .step p", SCRIPT)
     else:
         body = {"history": ["i3", "i5"], "filter": {"include_items": ["i7", "i8"]}}
         made = service.post("/recommend", json=body).json()
@@ -141,6 +145,30 @@ def test_on_a_phone_nothing_is_cut_off(phone: Page) -> None:
     )
     assert beyond == []
     assert phone.driver.execute_script("return document.documentElement.scrollWidth") <= 360
+
+
+def test_every_step_is_told_in_full(page: Page) -> None:
+    page.recommend("Item 6", "Item 5")
+    shares = page.texts("#thinking .code-share")
+    assert len(shares) == 4 * 4, "a code and three runners-up in each of four steps"
+    assert all(share.endswith("%") for share in shares)
+    told = page.texts("#thinking .facts dt")
+    assert told == ["Thinking of", "On top", "Still to go"] * 5
+    assert page.texts("#thinking .facts dd")[-1].startswith("none")
+    assert page.all("#thinking .facts .badge"), "how the top items moved"
+    assert not page.all(".step:first-child .facts .badge")
+
+
+def test_a_screen_reader_finds_its_way(page: Page) -> None:
+    for ask in (page.open, lambda: page.recommend("Item 6", "Item 5")):
+        ask()
+        assert [shown.text for shown in page.all("h1") if shown.is_displayed()] == ["STREAM-Rec"]
+        for landmark in ("header", "main", "aside[aria-label]", "nav[aria-label]"):
+            assert len(page.all(landmark)) == 1, landmark
+        assert page.one("html").get_attribute("lang") == "en"
+    assert page.one("#answer").accessible_name == "Recommended"
+    assert page.one("#thinking").accessible_name == "How it got there"
+    assert page.one(".bump").accessible_name.startswith("Ranks of the recommended items")
 
 
 def test_every_control_has_a_name(page: Page) -> None:

@@ -124,3 +124,15 @@ def test_effort_chooses_the_steps(service: httpx.Client) -> None:
         for effort in ("fast", "balanced", "deep")
     ]
     assert taken == [0, 1, 2]
+
+
+def test_not_everybody_gets_what_is_popular(service: httpx.Client) -> None:
+    popular = post(service, "/recommend", {"user_id": "nobody", "count": 5})["items"]
+    answers = [
+        [item["item_id"] for item in post(service, "/recommend", {"user_id": f"user-{n}"})["items"]]
+        for n in range(20)
+    ]
+    found = {item_id for answer in answers for item_id in answer}
+    assert len(found) > 20
+    assert not found <= {item["item_id"] for item in popular}
+    assert all(len(set(answer)) == len(answer) for answer in answers)

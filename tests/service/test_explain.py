@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
 
 from model_export.contract.bundle import Bundle
@@ -96,3 +98,17 @@ def test_another_model_version_does_not_explain_it(
         response = other.get(f"/explain/{made}")
     assert response.status_code == 404
     assert "shop-1" in response.json()["detail"]
+
+
+def test_an_explanation_expires_with_a_problem_that_says_so(shop: Bundle, redis_url: str) -> None:
+    with running_shop(shop, redis_url, explanation_ttl=1) as client:
+        answer = client.post("/recommend", json={"history": ["camera"]}).json()
+        path = f"/explain/{answer['recommendation_id']}"
+        while (response := client.get(path)).status_code == 200:
+            time.sleep(0.1)
+        assert response.status_code == 404
+        assert response.headers["content-type"] == "application/problem+json"
+        assert "expire" in response.json()["detail"]
+        browser = client.get(path, headers={"accept": "text/html"})
+        assert browser.status_code == 404
+        assert browser.headers["content-type"].startswith("text/html")
