@@ -1,7 +1,7 @@
 """Configuration of a run: one strict model, read from TOML, defaults made for real shops.
 
-Every field can be set in the file given by `--config`; an unknown key is an error, and all problems are
-reported at once.
+Every field can be set in the file given by `--config`, on top of a preset where it names one
+(`preset = "small"`); an unknown key is an error, and all problems are reported at once.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from model_export.contract.config import (
 )
 from model_export.contract.errors import ConfigError
 from model_export.contract.validation import problems_of
+from training.presets import merged, with_preset
 
 
 class DataConfig(StrictModel):
@@ -182,13 +183,16 @@ def load_config(path: Path | None) -> RunConfig:
     if path is None:
         return RunConfig()
     try:
-        config = RunConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        settings = with_preset(tomllib.loads(path.read_text(encoding="utf-8")))
+        config = RunConfig.model_validate(merged(RunConfig().model_dump(), settings))
     except OSError as error:
         raise ConfigError(f"configuration {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration {path} is not valid TOML: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"configuration {path}: {problems_of(error)}") from error
+    except ValueError as error:
+        raise ConfigError(f"configuration {path}: {error}") from error
     if (deepest := max(dict(config.inference.efforts).values())) > config.model.max_steps:
         raise ConfigError(
             f"configuration {path}: inference.efforts asks for {deepest} steps, "

@@ -54,7 +54,10 @@ class EvidenceConfig(StrictModel):
 
     window: int = Field(5, ge=1, description="Steps within which one item follows another.")
     wide_window: int = Field(20, ge=1, description="The same for the `wide` table.")
-    shrink: float = Field(20.0, ge=0, description="Damps what was seen only once or twice.")
+    wide_fading: float = Field(
+        0.5, ge=0, description="A pair `gap` steps apart counts gap ** -wide_fading there."
+    )
+    shrink: float = Field(60.0, ge=0, description="Damps what was seen only once or twice.")
     neighbours: int = Field(100, ge=1, description="Neighbours kept per item in each table.")
     hop: int = Field(20, ge=1, description="Neighbours followed on each hop of a two-hop path.")
 

@@ -3,9 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from model_export.contract.errors import ConfigError
+from model_export.contract.semantic_ids import CodeVocabulary
 from training.args import RunConfig, load_config
+from training.decoding import first_step
+from training.model import StreamRec
+from training.presets import PRESETS
 
 
 def config(path: Path, text: str) -> RunConfig:
@@ -22,7 +27,27 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
     changed = config(tmp_path, "[model]\nd_model = 32\n[stage1.optim]\nepochs = 3\n")
     assert changed.model.d_model == 32
     assert changed.stage1.optim.epochs == 3
+    assert changed.stage1.optim.batch_size == RunConfig().stage1.optim.batch_size
     assert changed.stage3 == RunConfig().stage3
+
+
+def test_a_preset_lies_below_what_the_file_says(tmp_path: Path) -> None:
+    small = config(tmp_path, 'preset = "small"\n[model]\nmax_history = 7\n')
+    assert small.model.max_history == 7
+    assert small.model.d_model < RunConfig().model.d_model
+    assert config(tmp_path, 'preset = "base"\n') == RunConfig()
+    with pytest.raises(ConfigError, match="'huge' is not one of small, base, large"):
+        config(tmp_path, 'preset = "huge"\n')
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_a_network_that_answers(tmp_path: Path, preset: str) -> None:
+    shape = config(tmp_path, f'preset = "{preset}"\n').model
+    codes, texts = torch.tensor([[0, 1], [1, 0], [1, 1]]), torch.randn(3, 5)
+    model = StreamRec(shape, CodeVocabulary((2, 2)), texts, codes).eval()
+    context = model.read(torch.tensor([[-1, 0, 1]]))
+    state = first_step(model, context).state
+    assert model.item_logits(state, model.item_targets()).shape == (1, 3)
 
 
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:

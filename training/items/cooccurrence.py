@@ -8,18 +8,23 @@ from scipy.sparse import csr_array
 
 
 def count_transitions(
-    offsets: NDArray[np.integer], items: NDArray[np.integer], n_items: int, window: int
+    offsets: NDArray[np.integer],
+    items: NDArray[np.integer],
+    n_items: int,
+    window: int,
+    fading: float = 1.0,
 ) -> csr_array:
-    """Directed co-occurrence: 1 / gap for every pair of one user at most `window` steps apart.
+    """Directed co-occurrence: every pair of one user at most `window` steps apart counts.
 
     Args:
         offsets: (users + 1,) user u owns items[offsets[u] : offsets[u + 1]], oldest first.
         items: (interactions,) catalogue rows.
         n_items: rows of the catalogue.
         window: largest gap that counts.
+        fading: a pair `gap` steps apart counts gap ** -fading.
 
     Returns:
-        (n_items, n_items) float64; entry i, j sums 1 / gap over all i before j ≠ i.
+        (n_items, n_items) float64; entry i, j sums the counts over all i before j ≠ i.
     """
     users = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     counts = csr_array((n_items, n_items), dtype=np.float64)
@@ -27,5 +32,5 @@ def count_transitions(
         before, after = items[:-gap], items[gap:]
         counted = (users[gap:] == users[:-gap]) & (before != after)
         pairs = before[counted], after[counted]
-        counts += csr_array((np.full(len(pairs[0]), 1 / gap), pairs), shape=counts.shape)
+        counts += csr_array((np.full(len(pairs[0]), gap**-fading), pairs), shape=counts.shape)
     return counts

@@ -35,7 +35,7 @@ def fit_evidence(
     popularity = np.bincount(items, minlength=n_items)
     shares = {
         "memory": count_transitions(offsets, items, n_items, config.window),
-        "wide": count_transitions(offsets, items, n_items, config.wide_window),
+        "wide": count_transitions(offsets, items, n_items, config.wide_window, config.wide_fading),
         "together": _together(offsets, items, n_items),
     }
     shares = {name: _normalised(c, popularity, config.shrink) for name, c in shares.items()}

@@ -40,7 +40,10 @@ from training.metrics import ranking_metrics
 from training.model import StreamRec
 from training.stages.stage1_pretrain import pretrain
 
-MIX = ("state", "wide@0.8", "text@0.8", "together@0.8", "memory_memory@0.8", "popularity", "recent")
+MIX = (
+    *("state", "wide@0.8", "wide@0.4", "text@0.8", "text@0.4", "together@0.8", "memory_memory@0.8"),
+    *("popularity", "recent"),
+)
 """What the mix may weigh; everything else is for deliberation alone."""
 PROBE_LISTS = 2000
 """Lists on which the weights of the mix are fitted before the final lists are built: the latest

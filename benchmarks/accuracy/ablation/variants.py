@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.args import RewardConfig, RunConfig
+from training.presets import merged
 
 LOSSES = {
     "stage1": ("generation", "state", "prefix_share", "smoothing"),
@@ -36,7 +37,7 @@ class Variant:
 
     def config(self, base: RunConfig) -> RunConfig:
         """The base configuration with the changes."""
-        return RunConfig.model_validate(_merged(base.model_dump(), self.changes))
+        return RunConfig.model_validate(merged(base.model_dump(), self.changes))
 
 
 def variants(base: RunConfig) -> Iterator[Variant]:
@@ -70,10 +71,3 @@ def _all(base: RunConfig) -> Iterator[Variant]:
             "inference": {"efforts": efforts | {"deep": steps}},
         }
         yield Variant(f"reasoning steps {steps}", changes)
-
-
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for name, value in changes.items():
-        merged[name] = _merged(base[name], value) if isinstance(value, Mapping) else value
-    return merged
