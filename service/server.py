@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import tempfile
@@ -36,6 +37,8 @@ def serve(settings: Settings) -> None:
     """
     # uvicorn raises SIGTERM again once it has stopped; unhandled, it would skip the clean-up here.
     signal.signal(signal.SIGTERM, _leave)
+    configure_logging()
+    _allow_many_connections()
     open_bundle(settings.bundle)
     ApiKeys.of(settings)
     _check_port(settings)
@@ -69,6 +72,12 @@ def worker_app() -> FastAPI:
     """The app of one worker process, configured by the environment."""
     configure_logging()
     return create_app(Settings())
+
+
+def _allow_many_connections() -> None:
+    """Each client holds a descriptor; the usual soft limit of 1,024 is for programs that use select."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:

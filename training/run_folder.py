@@ -107,10 +107,14 @@ class RunFolder:
         return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
     def _forget_from(self, step: StepName) -> None:
-        """Throw away a step's folder, and the records of later steps, which were made from it."""
-        shutil.rmtree(self.folder(step), ignore_errors=True)
-        for later in STEPS[STEPS.index(step) + 1 :]:
+        """Throw away a step's folder, and the records of later steps, which were made from it.
+
+        The records go first: a removal that is interrupted must not leave one beside half a folder.
+        """
+        for later in STEPS[STEPS.index(step) :]:
             (self.folder(later) / "step.json").unlink(missing_ok=True)
+        (self.folder(step) / "begun.json").unlink(missing_ok=True)
+        shutil.rmtree(self.folder(step), ignore_errors=True)
 
     def do(
         self,

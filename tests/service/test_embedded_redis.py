@@ -63,6 +63,18 @@ def test_it_ends_with_a_killed_service_and_loses_nothing(tmp_path: Path) -> None
         assert client.get("kept") == b"yes"
 
 
+def test_a_killed_server_is_started_again(tmp_path: Path) -> None:
+    with embedded_redis(tmp_path) as url, redis.Redis.from_url(url) as client:
+        for number in range(3):
+            client.rpush("list", number)
+            os.kill(client.info("server")["process_id"], signal.SIGKILL)
+            deadline = time.monotonic() + 10
+            while not _answers(url):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        assert client.lrange("list", 0, -1) == [b"0", b"1", b"2"]
+
+
 def test_a_killed_server_loses_no_acknowledged_write(tmp_path: Path) -> None:
     with embedded_redis(tmp_path) as url, redis.Redis.from_url(url) as client:
         for number in range(200):
@@ -70,6 +82,14 @@ def test_a_killed_server_loses_no_acknowledged_write(tmp_path: Path) -> None:
         os.kill(client.info("server")["process_id"], signal.SIGKILL)
     with embedded_redis(tmp_path) as url, redis.Redis.from_url(url) as client:
         assert client.llen("list") == 200
+
+
+def _answers(url: str) -> bool:
+    try:
+        with redis.Redis.from_url(url) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
 
 
 def _runs(process_id: int) -> bool:

@@ -16,6 +16,9 @@ from model_export.contract.errors import DataError
 from training.data.lines import MAX_LINE_BYTES, read_lines
 from training.data.table import Table
 
+MAX_COLUMNS = 10_000
+"""No table of interactions or items has more; a header without line ends does."""
+
 CSV_BATCH = 1 << 16
 """Records that are held as Python objects at a time."""
 
@@ -81,6 +84,10 @@ def _csv_records(path: Path) -> Iterator[tuple[int | str, ...]]:
 
 
 def _check_names(path: Path, names: list[str]) -> None:
+    if len(names) > MAX_COLUMNS:
+        raise DataError(
+            f"{path}, row 1: {len(names):,} columns are more than {MAX_COLUMNS:,}; check the line ends"
+        )
     if "" in names:
         number = names.index("") + 1
         raise DataError(f"{path}, row 1: column {number} has no name; name or remove it")

@@ -1,0 +1,1 @@
+"""Faults and attacks against real processes: what is promised, and what was measured."""

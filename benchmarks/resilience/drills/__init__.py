@@ -1,0 +1,3 @@
+"""All drills, in the order of the table."""
+
+from benchmarks.resilience.drills import redis_faults  # noqa: F401
