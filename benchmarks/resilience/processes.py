@@ -167,6 +167,11 @@ class Service:
             raise RuntimeError(f"the service ended; see {self.folder / 'service.log'}")
         return time.monotonic() - began
 
+    @property
+    def key(self) -> bytes:
+        """An API key that it accepts."""
+        return ADMIN.encode()
+
     def alive(self) -> bool:
         """Whether it answers /livez."""
         with suppress(OSError, urllib.error.URLError):
@@ -201,6 +206,18 @@ class Service:
             with suppress(OSError):
                 count += len(list(Path(f"/proc/{pid}/fd").iterdir()))
         return count
+
+    def kill_redis(self) -> None:
+        """End its own Redis as a crash would."""
+        os.kill(self._redis(), signal.SIGKILL)
+
+    def redis_command(self) -> str:
+        """How its own Redis shows itself among the processes."""
+        return Path(f"/proc/{self._redis()}/cmdline").read_text().replace("\0", " ")
+
+    def _redis(self) -> int:
+        assert self.process
+        return next(pid for pid in _descendants(self.process.pid) if "redis" in _name(pid))
 
     def kill(self) -> None:
         """End the whole family, and its own Redis, as a power cut would."""

@@ -1,3 +1,11 @@
 """All drills, in the order of the table."""
 
-from benchmarks.resilience.drills import redis_faults  # noqa: F401
+from benchmarks.resilience.drills import (  # noqa: F401
+    durability,
+    interruption,
+    load,
+    machine,
+    redis_faults,
+    suites,
+    swap,
+)  # fmt: skip
