@@ -22,19 +22,22 @@ FROM base AS build
 RUN python3 -m venv /opt/venv
 WORKDIR /src
 COPY pyproject.toml README.md ./
+COPY locks locks
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
+    pip install --require-hashes --no-deps -r locks/build.txt
 
 FROM build AS serving-build
 ARG RUNTIME=cpu
-# hadolint ignore=DL3013
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
-    pip install ".[service,${RUNTIME}]"
+    pip install --require-hashes --no-deps -r locks/serving-${RUNTIME}.txt
 COPY service service
 COPY model_export model_export
 COPY streamrec streamrec
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
-    pip install --no-deps --force-reinstall . && pip uninstall --yes pip
+    pip install --no-deps --no-build-isolation . && pip uninstall --yes setuptools pip
 
 FROM build AS training-build
 ARG TORCH=torch==2.13.0
@@ -43,14 +46,15 @@ ARG TORCH_INDEX=
 # hadolint ignore=DL3013,SC2086
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
-    pip install ${TORCH_INDEX} "${TORCH}" && pip install ".[service,export,cpu]"
+    pip install --require-hashes --no-deps -r locks/training.txt \
+    && pip install ${TORCH_INDEX} "${TORCH}"
 COPY service service
 COPY training training
 COPY model_export model_export
 COPY streamrec streamrec
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
-    pip install --no-deps --force-reinstall . && pip uninstall --yes pip
+    pip install --no-deps --no-build-isolation . && pip uninstall --yes pip
 
 FROM base AS training
 LABEL org.opencontainers.image.title="STREAM-Rec training" \

@@ -16,7 +16,7 @@ DEMO  := demo
 SHOP  := $(DEMO)/shop
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test format lint types imports ci clean
+.PHONY: help demo test format lint types imports lock audit ci clean
 
 help:
 	@echo "make demo      sample data, training, export, and a service on 127.0.0.1:$(PORT)"
@@ -24,6 +24,8 @@ help:
 	@echo "make lint      style, without changing anything (make format changes it)"
 	@echo "make types     mypy"
 	@echo "make imports   which package may import which"
+	@echo "make lock      pin every dependency of the images, with hashes (in locks/)"
+	@echo "make audit     known vulnerabilities of what is pinned"
 	@echo "make ci        all of these but the demo"
 	@echo "make clean     remove the environment and the demo"
 
@@ -59,6 +61,15 @@ imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 ci: lint types imports test
+
+lock: $(VENV)/.dev
+	@$(PIP) uv
+	@scripts/lock
+
+audit: $(VENV)/.dev
+	@$(PIP) pip-audit
+	@for lock in build serving-cpu serving-gpu training; do \
+		$(BIN)/pip-audit --require-hashes --disable-pip -r locks/$$lock.txt || exit 1; done
 
 clean:
 	rm -rf $(VENV) $(DEMO)

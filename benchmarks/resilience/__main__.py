@@ -1,6 +1,6 @@
 """`python -m benchmarks.resilience`: run every drill, or those that are named.
 
-The first run trains two small models (two minutes); they are kept in the work folder.
+The first run trains a small model (a minute or two), which is kept in the work folder.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from benchmarks.resilience import drills  # noqa: F401 - registers them
 from benchmarks.resilience.drill import DRILLS, Drill, SkippedError, World
 from benchmarks.resilience.processes import run
 from benchmarks.resilience.report import markdown
+from model_export.contract.bundle import read_manifest, seal_bundle
 
 
 def main(
@@ -27,7 +28,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for results.json and results.md.")] = Path(
         "resilience"
     ),
-    work: Annotated[Path, typer.Option(help="Scratch folder; keeps the models.")] = Path(
+    work: Annotated[Path, typer.Option(help="Scratch folder; keeps the model.")] = Path(
         "/tmp/streamrec-resilience"
     ),
     soak_minutes: Annotated[float, typer.Option(help="Length of the soak.")] = 20,
@@ -77,22 +78,25 @@ def _try(each: Drill, world: World) -> dict[str, Any]:
 
 
 def _world(work: Path, soak_minutes: float) -> World:
-    """The shop and two models of it, made once."""
-    shop, config = work / "shop", Path(__file__).with_name("small.toml")
+    """The shop, a model of it, and another that weighs what it knows otherwise; made once."""
+    shop, trained = work / "shop", work / "run"
+    bundle, other = work / "bundle", work / "other"
     if not (shop / "items.csv").is_file():
         _command("sample-data", shop)
-    bundles = (work / "one", work / "two")
-    for seed, bundle in enumerate(bundles):
-        if not bundle.is_dir():
-            print(f"training the model {bundle.name}", file=sys.stderr)
-            trained = work / f"run-{bundle.name}"
-            _command(
-                *("train", "--interactions", shop / "interactions.csv"),
-                *("--items", shop / "items.csv", "--config", config),
-                *("--run", trained, "--seed", seed, "--threads", 1),
-            )
-            _command("export", trained, "--bundle", bundle)
-    return World(work / "drills", bundles, shop, soak_minutes)
+    if not bundle.is_dir():
+        print("training a small model", file=sys.stderr)
+        _command(
+            *("train", "--interactions", shop / "interactions.csv"),
+            *("--items", shop / "items.csv", "--run", trained, "--threads", 1),
+            *("--config", Path(__file__).with_name("small.toml")),
+        )
+    _command("export", trained, "--bundle", bundle)
+    shutil.rmtree(other, ignore_errors=True)
+    shutil.copytree(bundle, other)
+    manifest = read_manifest(other)
+    weights = {name: -weight for name, weight in manifest.scoring.items()}
+    seal_bundle(other, manifest.model_copy(update={"model_version": "other", "scoring": weights}))
+    return World(work / "drills", (bundle, other), shop, trained, soak_minutes)
 
 
 def _command(*arguments: object) -> None:

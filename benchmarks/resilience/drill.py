@@ -34,13 +34,15 @@ class World:
     Attributes:
         folder: scratch space of one drill.
         bundles: two bundles of different models for one shop.
-        shop: folder with interactions.csv, items.csv and config.toml.
+        shop: folder with interactions.csv and items.csv.
+        trained: the run that the first bundle was exported from.
         soak_minutes: how long the soak lasts.
     """
 
     folder: Path
     bundles: tuple[Path, Path]
     shop: Path
+    trained: Path
     soak_minutes: float
 
 

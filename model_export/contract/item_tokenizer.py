@@ -6,8 +6,10 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model_export.contract.errors import BundleError
 from model_export.contract.files import write_json
@@ -59,16 +61,21 @@ class ItemTokenizer:
         try:
             weights = json.loads((folder / "weights.json").read_text(encoding="utf-8"))
             join = VectorJoin(
-                weights["text"], weights["behaviour"], np.load(folder / "behaviour_from_text.npy")
+                weights["text"], weights["behaviour"], _array(folder, "behaviour_from_text")
             )
             encoder = tuple(
                 (
-                    np.load(folder / f"layer_{layer}_weight.npy"),
-                    np.load(folder / f"layer_{layer}_bias.npy"),
+                    _array(folder, f"layer_{layer}_weight"),
+                    _array(folder, f"layer_{layer}_bias"),
                 )
                 for layer in range(len(list(folder.glob("layer_*_weight.npy"))))
             )
-            quantizer = ResidualQuantizer(np.load(folder / "codebooks.npy"), encoder)
+            quantizer = ResidualQuantizer(_array(folder, "codebooks"), encoder)
         except (OSError, ValueError, KeyError) as error:
             raise BundleError(f"the item tokenizer {folder} cannot be read: {error}") from error
         return cls(text, join, quantizer)
+
+
+def _array(folder: Path, name: str) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(folder / f"{name}.npy", allow_pickle=False)
+    return array

@@ -38,7 +38,6 @@ class RateLimits:
         self._connection = connection
         self._interval = 1 / rate
         self._burst = burst
-        self._take = connection.redis.register_script(_TAKE)
 
     async def take(self, client: str) -> float:
         """Count one request of a client; 0, or the seconds after which it may come again.
@@ -47,8 +46,8 @@ class RateLimits:
             StoreError: Redis does not answer; nothing is known of the client.
         """
         name = hashlib.blake2b(client.encode(), digest_size=12).hexdigest()
-        async with self._connection.calls():
-            wait: Any = await self._take(
-                keys=[f"streamrec:rate:{name}"], args=[self._interval, self._burst]
+        async with self._connection.calls() as redis:
+            taken: Any = redis.eval(
+                _TAKE, 1, f"streamrec:rate:{name}", str(self._interval), str(self._burst)
             )
-        return float(wait)
+            return float(await taken)

@@ -123,7 +123,7 @@ def read_only(world: World) -> Finding:
                 *(shop / "config.toml", "--run", frozen / "run", "--threads", 1),
             ],
             "export": [
-                *("export", world.bundles[0].parent / "run-one", "--bundle", frozen / "b"),
+                *("export", world.trained, "--bundle", frozen / "b"),
             ],
             "serve": [
                 *("serve", "--bundle", frozen / "bundle", "--redis-folder", frozen / "redis"),

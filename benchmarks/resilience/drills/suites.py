@@ -30,12 +30,13 @@ ROWS = {
     "properties": (
         "any input at all (hypothesis): files, semantic IDs, trie, histories",
         "read as written or refused in one sentence; codes and ids map back; only known items are allowed",
-        "tests/training/data/test_properties.py tests/model_export/contract/test_properties.py",
+        "tests/training/data/test_formats.py tests/model_export/contract/test_semantic_ids.py "
+        "tests/model_export/contract/test_prefix_index.py tests/model_export/contract/test_history.py",
     ),
     "fuzz": (
         "requests made from the OpenAPI document",
         "every answer is one that the document describes",
-        "tests/service/test_schemathesis.py",
+        "tests/service/test_openapi.py",
     ),
     "keys": (
         "calls without a key, with a wrong one, or beyond its scope",
