@@ -87,7 +87,8 @@ def model_version(run: Run) -> str:
         run.folder.folder("prepare") / "catalog.jsonl",
         *sorted(run.folder.folder("items").glob("*.npy")),
     ]
-    content = [run.mix_weights, run.config.model_dump(mode="json"), *map(sha256, files)]
+    seen = int(run.items.popularity.sum())  # more of it where the evidence is fresh
+    content = [run.mix_weights, run.config.model_dump(mode="json"), seen, *map(sha256, files)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -19,6 +19,14 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", help="TOML file with settings that differ from the defaults."),
 ]
+FreshEvidence = Annotated[
+    bool,
+    typer.Option(
+        "--fresh-evidence",
+        help="Count as evidence all that a running service would have seen by now, also what was "
+        "held out to measure accuracy; the weights stay as they were learnt.",
+    ),
+]
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Directory that `streamrec train` wrote.")
 ]

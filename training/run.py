@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from functools import cached_property
@@ -27,6 +28,7 @@ from training.deliberation import Deliberator
 from training.distributed import tensor
 from training.graphs import TorchRunner
 from training.items.catalog_items import CatalogItems
+from training.items.evidence import fit_evidence, recent_interactions
 from training.loop import seeded
 from training.model import StreamRec
 from training.run_folder import RunFolder, StepName
@@ -128,6 +130,18 @@ class Run:
         if self.folder.finished("stage3"):
             return weights | {"beam": self.folder.record("stage3")["metrics"]["beam"]}
         return weights
+
+    def knowing(self, seen: Sequences) -> Run:
+        """The same weights beside the evidence of other histories, such as all that came in since."""
+        fresh = Run(self.folder, self.config, self.seed)
+        offsets, items, n_items = seen.offsets, seen.items, len(self.catalog)
+        fresh.items = dataclasses.replace(
+            self.items,
+            popularity=np.bincount(items, minlength=n_items),
+            recent=recent_interactions(offsets, items, n_items),
+            tables=fit_evidence(offsets, items, self.items.tables["text"], self.config.evidence),
+        )
+        return fresh
 
     def scorer_with(self, weights: Mapping[str, float]) -> Scorer:
         """The evidence of the training part under some weights of the mix."""

@@ -55,7 +55,6 @@ def write_untrained(path: Path, config: RunConfig, n_items: int, *, beam: float 
         "codes": items.codes,
         "popularity": items.popularity,
         "recent": items.recent,
-        "recent": items.recent,
         **tables.trie,
     }
     for name, array in arrays.items():

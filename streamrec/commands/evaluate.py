@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from streamrec.options import RunArgument
+from streamrec.options import FreshEvidence, RunArgument
 
 
 class SplitName(StrEnum):
@@ -31,6 +31,7 @@ def evaluate(
             show_default="the last finished step",
         ),
     ] = None,
+    fresh_evidence: FreshEvidence = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Recall and NDCG at 5 and 10 for every number of reasoning steps, coverage and popularity.
@@ -62,6 +63,8 @@ def evaluate(
             f"{run} is not trained to the end: these are the figures after {step}, "
             f"before {' and '.join(MODEL_STEPS[MODEL_STEPS.index(step) + 1 :])}"
         )
+    if fresh_evidence and split is SplitName.test:
+        opened = opened.knowing(opened.sequences.without_newest(1))
     with progress_bars() as bars:
         figures = evaluate_after(opened, step, split.value, bars)
     if as_json:

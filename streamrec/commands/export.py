@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from streamrec.options import RunArgument
+from streamrec.options import FreshEvidence, RunArgument
 
 
 def export(
     run: RunArgument,
     bundle: Annotated[Path, typer.Option(help="Directory to write; replaced as a whole.")],
+    fresh_evidence: FreshEvidence = False,
 ) -> None:
     """Write the model as ONNX graphs and tables, and verify them.
 
@@ -20,8 +21,9 @@ def export(
     A bundle that holds the same model already is left alone.
 
     \b
-    Example:
+    Examples:
       streamrec export run --bundle bundle
+      streamrec export run --bundle bundle --fresh-evidence
     """
     from streamrec.threads import load_torch
 
@@ -30,6 +32,9 @@ def export(
     from streamrec.console import REMARKS, remark
     from training.run import Run
 
+    opened = Run.open(run)
     with REMARKS.status("exporting"):
-        manifest = export_bundle(Run.open(run), bundle, remark)
+        if fresh_evidence:
+            opened = opened.knowing(opened.sequences)
+        manifest = export_bundle(opened, bundle, remark)
     remark(f"{bundle} holds model {manifest.model_version}")

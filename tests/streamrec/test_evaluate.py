@@ -4,9 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import streamrec
+from training.run import Run
 
 METRICS = {"recall@5", "recall@10", "ndcg@5", "ndcg@10"}
 
@@ -36,6 +38,17 @@ def test_deliberation_is_loaded_as_it_was_trained(trained: Path) -> None:
     record = json.loads((trained / "stage2_deliberate" / "step.json").read_text())
     best = max(epoch["metrics"]["objective"] for epoch in record["metrics"]["history"])
     assert steps["figures"]["1 step"]["ndcg@10"] == pytest.approx(best, abs=0.05)
+
+
+def test_fresh_evidence_knows_the_validation_items_and_nothing_later(trained: Path) -> None:
+    run = Run.open(trained)
+    fresh = run.knowing(run.sequences.without_newest(1))
+    added = fresh.items.popularity - run.items.popularity
+    validation = np.bincount(run.sequences.holdout("valid").targets, minlength=len(run.catalog))
+    assert added.tolist() == validation.tolist()
+    plain = streamrec("evaluate", trained, "--split", "test", "--json")
+    found = streamrec("evaluate", trained, "--split", "test", "--fresh-evidence", "--json")
+    assert json.loads(found.stdout)["figures"] != json.loads(plain.stdout)["figures"]
 
 
 def test_the_table_fits_a_terminal(trained: Path) -> None:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from model_export.contract.bundle import open_bundle
 from tests.conftest import streamrec
+from training.run import Run
 from training.run_folder import STEPS
 
 
@@ -12,6 +14,17 @@ def test_an_unchanged_bundle_is_left_alone(trained: Path, bundle: Path) -> None:
     assert result.exit_code == 0
     assert "unchanged, skipped" in result.stderr
     assert (bundle / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_fresh_evidence_is_another_verified_model(
+    trained: Path, bundle: Path, tmp_path: Path
+) -> None:
+    result = streamrec("export", trained, "--bundle", tmp_path / "bundle", "--fresh-evidence")
+    assert result.exit_code == 0, result.stderr
+    fresh, plain = open_bundle(tmp_path / "bundle"), open_bundle(bundle)
+    assert fresh.manifest.model_version != plain.manifest.model_version
+    held_out = 2 * len(Run.open(trained).sequences.holdout("test").targets)
+    assert fresh.table("popularity").sum() == plain.table("popularity").sum() + held_out
 
 
 def test_what_is_no_run_is_not_exported(tmp_path: Path) -> None:

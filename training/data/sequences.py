@@ -69,7 +69,14 @@ class Sequences:
 
         Users keep their positions. Users with fewer than MIN_EVALUATED items keep all of them.
         """
-        kept = np.where(self.lengths >= MIN_EVALUATED, self.lengths - 2, self.lengths)
+        return self.without_newest(2)
+
+    def without_newest(self, count: int) -> Sequences:
+        """All but the newest `count` items of every evaluated user.
+
+        Without one it is what a running service has seen when the test item is asked for.
+        """
+        kept = np.where(self.lengths >= MIN_EVALUATED, self.lengths - count, self.lengths)
         position = np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
         mask = position < np.repeat(kept, self.lengths)
         return Sequences(
