@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from service.event_weights import EventWeights
+    from training.data.table import Table
 
 UserHistory = tuple[str, list[Interaction]]
 
@@ -26,12 +27,21 @@ def read_histories(path: Path) -> list[UserHistory]:
     Raises:
         DataError: the file is wrong; names the file, the row and the column.
     """
-    from training.data import columns
     from training.data.formats import read_table
+
+    return histories_of_table(read_table(path))
+
+
+def histories_of_table(table: Table) -> list[UserHistory]:
+    """The same of a table that is read already.
+
+    Raises:
+        DataError: the table is wrong.
+    """
+    from training.data import columns
     from training.data.interactions import interactions_of
     from training.data.values import read_ids, split_cell
 
-    table = read_table(path)
     if columns.HISTORY not in table:
         return list(histories_of(interactions_of(table, keep_types=True).frame))
     users = read_ids(table, columns.USER_ID)

@@ -25,6 +25,14 @@ def recommend(
     diversity: Annotated[float, typer.Option(min=0, max=1)] = 0.0,
     exclude_seen: Annotated[bool, typer.Option(help="Leave out items of the history.")] = True,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    engine: Annotated[
+        str,
+        typer.Option(help="local, or ray: a Ray Data job, Parquet in and a folder of Parquet out."),
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Models in use at a time (ray).", show_default="all CPUs"),
+    ] = None,
 ) -> None:
     """Recommend to every user of a file: what `POST /recommend` would answer for the same history.
 
@@ -36,6 +44,7 @@ def recommend(
     Examples:
       streamrec recommend --bundle bundle --users events.csv --out recommendations.csv
       streamrec recommend --bundle bundle --users carts.parquet --out top.parquet --effort deep
+      streamrec recommend --bundle bundle --users events.parquet --out answers --engine ray
     """
     from model_export.contract.files import sha256
     from service.api.schemas import RecommendRequest
@@ -47,11 +56,19 @@ def recommend(
 
     if effort not in ("fast", "balanced", "deep"):
         raise typer.BadParameter(f"{effort} is not fast, balanced or deep", param_hint="--effort")
-    sink_of(out)
+    if engine not in ("local", "ray"):
+        raise typer.BadParameter(f"{engine} is not local or ray", param_hint="--engine")
     settings = service_settings(bundle=bundle, intra_op_threads=threads)
     request = RecommendRequest.model_validate(
         {"count": count, "effort": effort, "diversity": diversity, "exclude_seen": exclude_seen}
     )
+    if engine == "ray":
+        from streamrec.ray_engine import recommend_with_ray
+
+        rows = recommend_with_ray(users, out, settings, request, workers)
+        remark(f"{out} holds {rows:,} recommendations")
+        return
+    sink_of(out)
     histories = read_histories(users)
     with BulkRecommender(settings, BATCH) as recommender, progress_bars() as bars:
         key = [
