@@ -11,9 +11,11 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model_export.contract.bundle import (
@@ -33,6 +35,7 @@ from model_export.model_card import model_card
 from model_export.verify import verify_bundle
 from training.deliberation import Deliberator
 from training.graphs import graphs_of
+from training.items.catalog_items import CatalogItems
 from training.items.evidence import store_names
 from training.model import StreamRec
 from training.run import Run, item_encoder, loop_tables
@@ -155,9 +158,9 @@ def _export(
         )
 
 
-def _write_tables(run: Run, model: StreamRec, tables: LoopTables, bundle: Path) -> None:
-    items = run.items
-    arrays = {
+def table_arrays(tables: LoopTables, items: CatalogItems) -> dict[str, NDArray[Any]]:
+    """What the reasoning loop reads of the items, under the names that a bundle gives it."""
+    return {
         "item_vectors": tables.item_vectors,
         "item_inputs": tables.item_inputs,
         "item_texts": tables.item_texts,
@@ -166,6 +169,13 @@ def _write_tables(run: Run, model: StreamRec, tables: LoopTables, bundle: Path) 
         "popularity": items.popularity,
         "recent": items.recent,
         **tables.trie,
+    }
+
+
+def _write_tables(run: Run, model: StreamRec, tables: LoopTables, bundle: Path) -> None:
+    items = run.items
+    arrays = {
+        **table_arrays(tables, items),
         **item_encoder(model).tables(),
         **store_names(items.tables),
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from model_export.contract.config import DeliberationConfig
 from training.layers import Attention, FeedForward, additive_mask
 
 
@@ -21,6 +22,7 @@ class Deliberator(nn.Module):
         mean: (F,) mean of each feature over training candidates.
         std: (F,) standard deviation of each.
         text_dims: D, width of the items' text vectors.
+        shape: widths and heads.
     """
 
     recent = 20
@@ -31,14 +33,10 @@ class Deliberator(nn.Module):
         mean: Tensor,
         std: Tensor,
         text_dims: int,
-        *,
-        d_model: int = 64,
-        heads: int = 4,
-        thoughts: int = 4,
-        dropout: float = 0.1,
+        shape: DeliberationConfig,
     ) -> None:
         super().__init__()
-        d = d_model
+        d, heads = shape.d_model, shape.heads
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", mean)
@@ -48,7 +46,7 @@ class Deliberator(nn.Module):
         )
         self.text = nn.Linear(text_dims, d, bias=False)
         self.age = nn.Embedding(self.recent, d)
-        self.thoughts = nn.Parameter(torch.randn(thoughts, d) * 0.5)
+        self.thoughts = nn.Parameter(torch.randn(shape.thoughts, d) * 0.5)
         self.belief = nn.Linear(2, d)
         self.read = Attention(d, heads)
         self.tell = Attention(d, heads)
@@ -63,7 +61,7 @@ class Deliberator(nn.Module):
         self.norm_score = nn.LayerNorm(d)
         self.score = nn.Linear(d, 1)
         self.trust = nn.Parameter(torch.tensor(1.0))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(shape.dropout)
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)
 

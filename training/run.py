@@ -112,11 +112,9 @@ class Run:
 
     @cached_property
     def deliberator(self) -> Deliberator:
-        shape = self.config.deliberation
-        deliberator = Deliberator(
-            torch.zeros(len(FEATURES)), torch.ones(len(FEATURES)), self.items.texts.shape[1],
-            d_model=shape.d_model, heads=shape.heads, thoughts=shape.thoughts, dropout=shape.dropout,
-        )  # fmt: skip
+        unscaled = torch.zeros(len(FEATURES)), torch.ones(len(FEATURES))
+        text_dims = self.items.texts.shape[1]
+        deliberator = Deliberator(*unscaled, text_dims, self.config.deliberation)
         self.folder.record("stage2_deliberate")
         load_weights(self.folder.folder("stage2_deliberate") / "best.safetensors", deliberator)
         return deliberator.to(torch.get_default_device()).eval()

@@ -14,7 +14,7 @@ from model_export.contract.evidence import NeighbourTable
 from model_export.contract.files import write_json
 from model_export.contract.prefix_index import PrefixIndex
 from model_export.contract.scoring import FEATURES, TABLES
-from model_export.export import write_graphs
+from model_export.export import table_arrays, write_graphs
 from training.args import RunConfig
 from training.deliberation import Deliberator
 from training.items.catalog_items import CatalogItems
@@ -39,26 +39,13 @@ def write_untrained(path: Path, config: RunConfig, n_items: int, *, beam: float 
     model = StreamRec(
         config.model, items.vocabulary, torch.from_numpy(items.texts), torch.from_numpy(items.codes)
     ).eval()
-    shape = config.deliberation
-    deliberator = Deliberator(
-        torch.zeros(len(FEATURES)), torch.ones(len(FEATURES)), items.texts.shape[1],
-        d_model=shape.d_model, heads=shape.heads, thoughts=shape.thoughts,
-    ).eval()  # fmt: skip
+    unscaled = torch.zeros(len(FEATURES)), torch.ones(len(FEATURES))
+    deliberator = Deliberator(*unscaled, items.texts.shape[1], config.deliberation).eval()
     torch.nn.init.normal_(deliberator.score.weight, std=0.1)
     tables = loop_tables(model, items, index)
     write_graphs(model, deliberator, tables, config.inference.beams, path)
-    arrays = {
-        "item_vectors": tables.item_vectors,
-        "item_inputs": tables.item_inputs,
-        "item_texts": tables.item_texts,
-        "leaf_items": tables.leaf_items,
-        "codes": items.codes,
-        "popularity": items.popularity,
-        "recent": items.recent,
-        **tables.trie,
-    }
-    for name, array in arrays.items():
-        write_table(path, name, np.asarray(array))
+    for name, array in table_arrays(tables, items).items():
+        write_table(path, name, array)
     _write_evidence(path, items)
     Catalog(Item(item_id=f"i{row}", title=f"Item {row}") for row in range(n_items)).write(
         path / "catalog.jsonl"
@@ -71,7 +58,7 @@ def write_untrained(path: Path, config: RunConfig, n_items: int, *, beam: float 
         verified=True,
         code_sizes=sizes,
         model=config.model,
-        deliberation=shape,
+        deliberation=config.deliberation,
         inference=config.inference,
         scoring=weights | {"memory_memory@0.8": 0.5, "popularity": 0.1, "beam": beam},
     )

@@ -14,7 +14,7 @@ from model_export.contract.evidence import NeighbourTable
 from model_export.contract.files import write_json
 from model_export.contract.prefix_index import PrefixIndex
 from model_export.contract.scoring import DEFAULT_WEIGHTS, FEATURES, TABLES
-from model_export.export import write_graphs
+from model_export.export import table_arrays, write_graphs
 from training.deliberation import Deliberator
 from training.items.catalog_items import CatalogItems
 from training.items.evidence import store_names
@@ -39,25 +39,13 @@ def write_tiny_bundle(path: Path) -> None:
         model_config, items.vocabulary, torch.from_numpy(items.texts), torch.from_numpy(items.codes)
     ).eval()
     deliberator = Deliberator(
-        torch.zeros(len(FEATURES)), torch.ones(len(FEATURES)), TEXT_DIMS,
-        d_model=16, heads=2, thoughts=2,
-    ).eval()  # fmt: skip
+        torch.zeros(len(FEATURES)), torch.ones(len(FEATURES)), TEXT_DIMS, deliberation
+    ).eval()
     torch.nn.init.normal_(deliberator.score.weight)
     tables = loop_tables(model, items, index)
 
     write_graphs(model, deliberator, tables, 8, path)
-    arrays = {
-        "item_vectors": tables.item_vectors,
-        "item_inputs": tables.item_inputs,
-        "item_texts": tables.item_texts,
-        "leaf_items": tables.leaf_items,
-        "codes": items.codes,
-        "popularity": items.popularity,
-        "recent": items.recent,
-        **tables.trie,
-        **store_names(items.tables),
-    }
-    for name, array in arrays.items():
+    for name, array in {**table_arrays(tables, items), **store_names(items.tables)}.items():
         write_table(path, name, array)
     Catalog(
         Item(item_id=f"i{row}", title=f"Item {row}", categories=["even" if row % 2 == 0 else "odd"])

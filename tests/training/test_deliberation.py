@@ -6,17 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from model_export.contract.config import DeliberationConfig
 from training.deliberation import Deliberator
 
 FEATURES, TEXT = 5, 6
+
+SHAPE = DeliberationConfig(d_model=16, heads=2, thoughts=3)
 
 
 @pytest.fixture
 def network() -> Deliberator:
     torch.manual_seed(2)
-    network = Deliberator(
-        torch.zeros(FEATURES), torch.ones(FEATURES), TEXT, d_model=16, heads=2, thoughts=3
-    )
+    network = Deliberator(torch.zeros(FEATURES), torch.ones(FEATURES), TEXT, SHAPE)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
@@ -91,9 +92,7 @@ def test_a_score_is_the_trusted_mix_and_the_mean_of_all_judgements(network: Deli
 
 
 def test_an_untrained_round_is_the_mix() -> None:
-    network = Deliberator(
-        torch.zeros(FEATURES), torch.ones(FEATURES), TEXT, d_model=16, heads=2, thoughts=3
-    ).eval()
+    network = Deliberator(torch.zeros(FEATURES), torch.ones(FEATURES), TEXT, SHAPE).eval()
     given = inputs()
     for scores in rounds(network, given, 3):
         torch.testing.assert_close(scores, given["base"])

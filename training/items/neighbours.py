@@ -6,39 +6,11 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.history import PADDING
 from training.items.cells import Rows
-from training.items.cooccurrence import count_transitions
-
-
-def transition_memory(
-    offsets: NDArray[np.integer],
-    items: NDArray[np.integer],
-    n_items: int,
-    *,
-    window: int = 5,
-    shrink: float = 100.0,
-    width: int = 100,
-) -> NeighbourTable:
-    """What follows what: transitions i → j divided by √(n_i · n_j) + shrink.
-
-    Args:
-        offsets: (users + 1,) user u owns items[offsets[u] : offsets[u + 1]], oldest first.
-        items: (interactions,) catalogue rows.
-        n_items: rows of the catalogue.
-        window: largest gap of a transition; a gap of g weighs 1 / g.
-        shrink: pulls the weights of rare items down.
-        width: followers kept per item.
-    """
-    transitions = count_transitions(offsets, items, n_items, window)
-    popularity = np.bincount(items, minlength=n_items)
-    before, after = transitions.nonzero()
-    transitions.data /= np.sqrt(popularity[before] * popularity[after]) + shrink
-    return strongest_neighbours(transitions, width)
 
 
 def strongest_neighbours(weights: csr_array, width: int) -> NeighbourTable:

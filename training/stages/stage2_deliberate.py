@@ -176,11 +176,8 @@ def new_deliberator(lists: CandidateLists, text_dims: int, config: RunConfig) ->
     """An untrained deliberator that knows the scale of the features."""
     sample = lists.features[:: max(1, len(lists) // 2000)].astype(np.float32)
     flat = tensor(sample).flatten(0, 1)
-    shape = config.deliberation
-    return Deliberator(
-        flat.mean(0), flat.std(0) + 1e-3, text_dims,
-        d_model=shape.d_model, heads=shape.heads, thoughts=shape.thoughts, dropout=shape.dropout,
-    ).to(flat.device)  # fmt: skip
+    deliberator = Deliberator(flat.mean(0), flat.std(0) + 1e-3, text_dims, config.deliberation)
+    return deliberator.to(flat.device)
 
 
 def deliberate(

@@ -39,9 +39,7 @@ def model() -> StreamRec:
 def deliberator() -> Deliberator:
     torch.manual_seed(8)
     count = len(FEATURES)
-    network = Deliberator(
-        torch.zeros(count), torch.ones(count), 6, d_model=16, heads=2, thoughts=3
-    ).eval()
+    network = Deliberator(torch.zeros(count), torch.ones(count), 6, SHAPE).eval()
     torch.nn.init.normal_(network.score.weight)
     return network
 
@@ -182,7 +180,7 @@ def test_deliberation_reorders_the_candidates_and_nothing_else(
 def test_an_untrained_deliberation_changes_no_ranking(model: StreamRec) -> None:
     torch.manual_seed(8)
     count = len(FEATURES)
-    idle = Deliberator(torch.zeros(count), torch.ones(count), 6, d_model=16, heads=2, thoughts=3)
+    idle = Deliberator(torch.zeros(count), torch.ones(count), 6, SHAPE)
     first, *later = steps(loop(model, idle.eval()))
     for step in later:
         np.testing.assert_array_equal(

@@ -1,33 +1,16 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
 from model_export.contract.history import PADDING
 from training.items.cells import comparisons
-from training.items.neighbours import text_neighbours, transition_memory
+from training.items.neighbours import text_neighbours
 
 # Three users, ten interactions: a b c a | b c d | d a b. Item 4 was never touched.
 OFFSETS = np.array([0, 4, 7, 10])
 ITEMS = np.array([0, 1, 2, 0, 1, 2, 3, 3, 0, 1])
-
-
-def test_memory_by_hand() -> None:
-    memory = transition_memory(OFFSETS, ITEMS, 5, window=2, shrink=1.0, width=2)
-    # a, b: three times each; c, d: twice each
-    assert memory.items.tolist() == [[1, 2], [2, 3], [3, 0], [0, 1], [PADDING] * 2]
-    six, nine = math.sqrt(6), math.sqrt(9)
-    expected = [
-        [2 / (nine + 1), 0.5 / (six + 1)],
-        [2 / (six + 1), 0.5 / (six + 1)],
-        [1 / (2 + 1), 1 / (six + 1)],
-        [1 / (six + 1), 0.5 / (six + 1)],
-        [0, 0],
-    ]
-    np.testing.assert_allclose(memory.weights, expected, rtol=1e-6)
 
 
 @pytest.fixture
