@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 
 import structlog
@@ -13,13 +13,25 @@ from fastapi import FastAPI
 from prometheus_client.multiprocess import mark_process_dead
 from starlette.middleware.cors import CORSMiddleware
 
-from service.api import admin, errors, events, items, operations, page, recommendations, users
+from model_export.contract.errors import BundleError
+from service.api import (
+    admin,
+    errors,
+    events,
+    item_changes,
+    items,
+    operations,
+    page,
+    recommendations,
+    users,
+)
 from service.api.gate import Gate, SecurityHeaders
 from service.api.middleware import BodyLimit, EncodedIds, RequestContext
 from service.api.openapi import document_of
 from service.errors import StartError, StoreError
 from service.event_stream import EventStream
 from service.event_weights import EventWeights
+from service.live.sync import LiveSync
 from service.metrics import Metrics
 from service.model import LoadedModel, load_model
 from service.reload import Reloader, fingerprint
@@ -51,11 +63,16 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
         found = fingerprint(settings.bundle)
         model = load(settings)
         connection = _connect(settings, metrics)
+        live = LiveSync.of(connection, settings, lambda: app.state.service.model)
         app.state.service = ServiceState(
             model=model,
             connection=connection,
             histories=HistoryStore(
-                connection, settings.history_cap, settings.history_ttl, settings.event_id_ttl
+                connection,
+                settings.history_cap,
+                settings.history_ttl,
+                settings.event_id_ttl,
+                live.learn if settings.learn_from_events else None,
             ),
             recommendations=RecommendationStore(connection, settings.explanation_ttl),
             limits=RateLimits(connection, settings.rate_limit, settings.rate_burst)
@@ -63,6 +80,7 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
             else None,
             metrics=metrics,
             weights=EventWeights.parse(settings.event_weights),
+            live=live,
         )
         app.state.reloader = Reloader(app.state.service, settings, load, found)
         await model.start()
@@ -70,19 +88,24 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
         metrics.model_info.labels(model.version).set(1)
         try:
             await connection.ping()
+            with suppress(BundleError):  # said again when the items are followed
+                await live.refresh(model)
         except StoreError:
             log.warning("redis does not answer; recommendations are degraded until it does")
         log.info("ready", model_version=model.version, items=len(model.bundle.catalog))
         watching = asyncio.create_task(app.state.reloader.watch(), name="watch-bundle")
+        following = asyncio.create_task(live.run(), name="follow-items")
         stream = EventStream(app.state.service, settings) if settings.event_stream else None
         if stream:
             stream.start()
         yield
         watching.cancel()
+        following.cancel()
         if stream:
             await stream.stop()
         await app.state.reloader.stop()
         await app.state.service.model.stop()
+        await live.stop()
         await connection.close()
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
@@ -99,8 +122,9 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
     )
     app.state.metrics = metrics
     app.state.page = page.Page(settings.page_users) if settings.page else None
-    for part in (recommendations, events, items, users, admin, operations):
+    for part in (recommendations, events, items, item_changes, users, admin, operations):
         app.include_router(part.router)
+    app.include_router(items.popular)
     if settings.page:
         app.include_router(page.router)
     errors.install(app)

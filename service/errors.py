@@ -6,6 +6,7 @@ StreamRecError
     ├── StoreError        Redis did not answer, or refused
     ├── NotReadyError     the service cannot take traffic yet
     ├── NotFoundError     nothing is known under the id that was asked for
+    ├── ConflictError     what is asked for does not go with what is there
     ├── BundleRefusedError  a bundle cannot replace the one in use
     └── StartError        the service cannot start
 
@@ -43,6 +44,10 @@ class NotFoundError(ServiceError):
 
 class BundleRefusedError(ServiceError):
     """A bundle cannot be used; the model in use stays."""
+
+
+class ConflictError(ServiceError):
+    """What is asked for cannot be done as things stand."""
 
 
 class StartError(ServiceError):

@@ -79,6 +79,10 @@ class Explainer:
             items=[self._item(number, trace, influence) for number in range(len(trace.items))],
         )
 
+    def naming(self, catalog: Catalog) -> Explainer:
+        """The same, with the names of another catalogue."""
+        return Explainer(catalog, self._vocabulary, self._labels)
+
     def reason(self, kind: ReasonKind, rows: Sequence[int]) -> Reason:
         """A reason as a sentence."""
         named = words.joined(self._titles(rows))

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_export.contract.catalog import Catalog
+from model_export.contract.catalog import Catalog, Item
 from service.api.schemas import ItemFilter
 
 
 class CatalogFilter:
-    """Turns the filter of a request into the items that it allows."""
+    """Turns the filter of a request into the items that it allows.
+
+    Attributes:
+        exists: (items,) False where a row's item is gone.
+        available: (items,) which can be had.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self.exists = np.ones(len(catalog), dtype=bool)
         self.available = np.array([item.available for item in catalog], dtype=bool)
         rows: dict[str, list[int]] = defaultdict(list)
         for row, item in enumerate(catalog):
@@ -26,7 +33,7 @@ class CatalogFilter:
 
     def allowed(self, wanted: ItemFilter, without: Iterable[int]) -> NDArray[np.bool_]:
         """(items,) mask of the items that pass the filter and are not `without`."""
-        mask = self.available.copy() if wanted.available_only else np.ones_like(self.available)
+        mask = self.available.copy() if wanted.available_only else self.exists.copy()
         if wanted.include_items is not None:
             mask &= self._mask(self._catalog.split_known(wanted.include_items)[0])
         if wanted.categories.any is not None:
@@ -38,6 +45,34 @@ class CatalogFilter:
         mask[self._catalog.split_known(wanted.exclude_items)[0]] = False
         mask[list(without)] = False
         return mask
+
+    def after(self, catalog: Catalog, changes: Mapping[int, Item | None]) -> CatalogFilter:
+        """The filter of `catalog`, which differs from the present one in some rows.
+
+        Args:
+            catalog: it may have more rows.
+            changes: the items in rows that were changed or added; None for those that are gone.
+        """
+        filter_ = copy(self)
+        more = len(catalog) - len(self.exists)
+        filter_._catalog = catalog
+        filter_.exists = np.append(self.exists, np.zeros(more, dtype=bool))
+        filter_.available = np.append(self.available, np.zeros(more, dtype=bool))
+        rows_of: dict[str, set[int]] = defaultdict(set)
+        for row, item in changes.items():
+            filter_.exists[row] = item is not None
+            filter_.available[row] = item is not None and item.available
+            before = self._catalog[row].categories if row < len(self.exists) else []
+            for category in {*before, *(item.categories if item else [])}:
+                rows_of[category].add(row)
+        filter_._rows_of_category = dict(self._rows_of_category)
+        for category, rows in rows_of.items():
+            present = [
+                row for row in rows if (item := changes[row]) and category in item.categories
+            ]
+            kept = np.setdiff1d(self._rows_of_category.get(category, []), list(rows))
+            filter_._rows_of_category[category] = np.append(kept, present).astype(np.int64)
+        return filter_
 
     def _in_any(self, categories: Iterable[str]) -> NDArray[np.bool_]:
         mask = np.zeros_like(self.available)

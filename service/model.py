@@ -23,6 +23,7 @@ class LoadedModel:
     Attributes:
         bundle: where it comes from.
         items: the items of this moment; replaced as a whole when the catalogue changes.
+        trained_items: the items as the bundle knows them.
         batcher: the way to the model for concurrent requests.
         readings: works out what recorded answers mean and rest on, beside the requests and not
             among them.
@@ -31,7 +32,7 @@ class LoadedModel:
 
     def __init__(self, bundle: Bundle, reasoner: Reasoner, queue_size: int, max_batch: int) -> None:
         self.bundle = bundle
-        self.items = Snapshot.of(bundle)
+        self.items = self.trained_items = Snapshot.of(bundle)
         self.batcher: MicroBatcher[Query, Answer] = MicroBatcher(
             reasoner.answer, queue_size, max_batch
         )
@@ -56,6 +57,8 @@ class LoadedModel:
     ) -> Iterator[tuple[int, tuple[Trace, Influence | None]]]:
         for place, (record, items) in enumerate(records):
             steps = self._reasoner.steps(record.history, record.thoughts, items.scored)
+            for step in steps:
+                step.nearest = [row for row in step.nearest if items.filters.exists[row]]
             trace = Trace.model_construct(**dict(record), steps=steps)
             seen = record.history if record.exclude_seen else ()
             allowed = items.filters.allowed(record.filter, seen)

@@ -146,7 +146,7 @@ class Recommender:
                 f"the recommendation was made by model {record.model_version}, "
                 f"and {self._model.version} is in use"
             )
-        return await self._explained(recommendation_id, record)
+        return await self._explained(recommendation_id, self._items.placed(record))
 
     async def is_recorded(self, recommendation_id: str) -> bool:
         """Whether there is anything to explain under this id.
@@ -264,6 +264,7 @@ class Recommender:
             _effort(request, record),
             [catalog[item.row].item_id for item in record.items],
         )
+        record.added = self._items.added(record, self._model.bundle.catalog)
         try:
             with self._metrics.stages.labels("record").time():
                 stored = record.model_dump_json().encode()

@@ -62,6 +62,25 @@ class Settings(BaseSettings):
         description="Seconds for which a recommendation can be explained and clicks on it count.",
     )
 
+    max_added_items: int = Field(
+        10_000, ge=0, description="Items that may be added while the service runs."
+    )
+    learn_from_events: bool = Field(
+        True, description="Learn what follows what from events, and not at the next training only."
+    )
+    memory_half_life: float = Field(
+        30, ge=7, description="Days in which what was learnt from events fades to half."
+    )
+    memory_followers: int = Field(
+        100,
+        ge=1,
+        le=1_000,
+        description="Followers that are learnt of each item, the most frequent.",
+    )
+    memory_items: int = Field(
+        100_000, ge=1, description="Items whose followers are learnt, those with the latest events."
+    )
+
     page: bool = Field(True, description="Serve the page at /.")
     page_users: str = Field(
         "", description="Users that the page offers to pick from, separated by commas."

@@ -16,11 +16,12 @@ from model_export.contract.catalog import Catalog
 from model_export.contract.errors import BundleError
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.semantic_ids import CodeVocabulary
+from service.errors import NotFoundError
 from service.explain import Explainer
 from service.filters import CatalogFilter
 from service.reasons import ReasonFinder
 from service.search import CatalogSearch
-from service.trace import ScoredItems
+from service.trace import Record, ScoredItems
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +44,30 @@ class Snapshot:
     filters: CatalogFilter
     search: CatalogSearch
     vectors: NDArray[np.float32]
-    popularity: NDArray[np.floating]
+    popularity: NDArray[np.integer]
     popular: NDArray[np.int64]
     reasons: ReasonFinder
     explainer: Explainer
     scored: ScoredItems | None = None
+
+    def added(self, record: Record, trained: Catalog) -> dict[int, str]:
+        """Ids of those items of a record of this snapshot that `trained` has no rows for."""
+        if len(self.catalog) == len(trained):
+            return {}
+        return {row: self.catalog[row].item_id for row in record.rows() if row >= len(trained)}
+
+    def placed(self, record: Record) -> Record:
+        """A record with the rows that its items have in this snapshot.
+
+        Raises:
+            NotFoundError: one of them is gone.
+        """
+        rows = {row: self.catalog.row(item_id) for row, item_id in record.added.items()}
+        here = {old: new for old, new in rows.items() if new is not None}
+        trained = record.rows() - rows.keys()
+        if len(here) < len(rows) or not self.filters.exists[list(trained)].all():
+            raise NotFoundError("the recommendation names an item that has been deleted since")
+        return record.moved(here)
 
     @classmethod
     def of(cls, bundle: Bundle) -> Snapshot:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.event_weights import EventWeights
+from service.live.sync import LiveSync
 from service.metrics import Metrics
 from service.model import LoadedModel
 from service.recommender import Recommender
@@ -22,6 +23,7 @@ class ServiceState:
         model: replaced as a whole when another bundle is loaded.
         bundle_problem: why the bundle that the path holds now is not the one in use.
         limits: None where nobody is limited.
+        live: changes of items, and what is learnt from events.
     """
 
     model: LoadedModel
@@ -31,6 +33,7 @@ class ServiceState:
     limits: RateLimits | None
     metrics: Metrics
     weights: EventWeights
+    live: LiveSync
     bundle_problem: str | None = None
 
     @property

@@ -7,7 +7,7 @@ record is small, and belongs to one model version.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -178,6 +178,10 @@ class ItemTrace(BaseModel):
     ranks: list[int]
     reasons: list[tuple[ReasonKind, list[int]]]
 
+    def named(self) -> list[int]:
+        """Rows of the items that its reasons name."""
+        return [row for _, rows in self.reasons for row in rows]
+
 
 class Record(BaseModel):
     """What is kept of one recommendation, so that it can be explained.
@@ -187,6 +191,7 @@ class Record(BaseModel):
         counts: how much each of these counts as evidence; empty where all count 1.
         filter: the filter of the request.
         exclude_seen: whether the items of the history were left out.
+        added: ids of its items that are not in the bundle, by row; their rows differ between workers.
     """
 
     model_version: str
@@ -198,6 +203,36 @@ class Record(BaseModel):
     exclude_seen: bool
     items: list[ItemTrace]
     thoughts: Thoughts = Thoughts()
+    added: dict[int, str] = {}
+
+    def rows(self) -> set[int]:
+        """Every row that it names."""
+        recommended = {row for item in self.items for row in (item.row, *item.named())}
+        return {*self.history, *recommended, *(row for top in self.thoughts.top for row in top)}
+
+    def moved(self, rows: Mapping[int, int]) -> Record:
+        """The same record where items have other rows; `rows` says which."""
+
+        def new(old: list[int]) -> list[int]:
+            return [rows.get(row, row) for row in old]
+
+        items = [
+            item.model_copy(
+                update={
+                    "row": rows.get(item.row, item.row),
+                    "reasons": [(kind, new(named)) for kind, named in item.reasons],
+                }
+            )
+            for item in self.items
+        ]
+        top = [new(step) for step in self.thoughts.top]
+        return self.model_copy(
+            update={
+                "history": new(self.history),
+                "items": items,
+                "thoughts": self.thoughts.model_copy(update={"top": top}),
+            }
+        )
 
 
 class Trace(Record):

@@ -64,7 +64,7 @@ class Catalog:
         rows: list[int] = []
         unknown: list[str] = []
         for item_id in item_ids:
-            row = self._rows.get(item_id)
+            row = self.row(item_id)
             if row is None:
                 unknown.append(item_id)
             else:

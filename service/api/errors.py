@@ -12,10 +12,12 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from model_export.contract.validation import message_of
 from service.errors import (
     BundleRefusedError,
+    ConflictError,
     NotFoundError,
     NotReadyError,
     OverloadedError,
@@ -69,6 +71,7 @@ TABLE: Mapping[type[ServiceError], Kind] = {
     StoreError: Kind(503, "store-unavailable", "The history store does not answer", retry_after=2),
     NotReadyError: Kind(503, "not-ready", "The service is not ready", retry_after=2),
     BundleRefusedError: Kind(409, "bundle-refused", "The bundle was refused"),
+    ConflictError: Kind(409, "conflict", "This does not go with what is there"),
     NotFoundError: Kind(404, "not-found", "Nothing is known under this id"),
 }
 
@@ -79,7 +82,7 @@ DESCRIPTIONS = {
     404: "Nothing is known under this id.",
     405: "The path does not answer to this method.",
     408: "The body did not arrive in time.",
-    409: "The bundle was refused; the model in use stays.",
+    409: "It cannot be done as things stand; `detail` says why.",
     413: "The body is larger than the service accepts.",
     422: "The request breaks a rule of this document; `errors` names each.",
     429: "More requests than this client may send; see Retry-After.",
@@ -164,13 +167,26 @@ def install(app: FastAPI) -> None:
 
     async def http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        headers = error.headers
+        if error.status_code == 405:
+            headers = {"Allow": ", ".join(sorted(_methods(request)))}
         return problem_response(
-            request.scope, http_kind(error.status_code), error.detail, headers=error.headers
+            request.scope, http_kind(error.status_code), error.detail, headers=headers
         )
 
     app.add_exception_handler(ServiceError, service_error)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
+
+
+def _methods(request: Request) -> set[str]:
+    """Methods that the path of a request answers to; Starlette names those of one route alone."""
+    return {
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        for route in request.app.routes
+        if route.matches({**request.scope, "method": method})[0] is Match.FULL
+    }
 
 
 def _sentence(error: FieldError) -> str:

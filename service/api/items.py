@@ -9,7 +9,15 @@ from fastapi import APIRouter, Query
 
 from service.api.deps import Model
 from service.api.errors import problems
-from service.api.schemas import MAX_COUNT, FoundItems, ItemDocument, SimilarItem, SimilarItems
+from service.api.item_bodies import PopularItem, PopularItems
+from service.api.schemas import (
+    MAX_COUNT,
+    FoundItems,
+    ItemDocument,
+    ItemFilter,
+    SimilarItem,
+    SimilarItems,
+)
 from service.api.types import PathId
 from service.errors import NotFoundError
 from service.snapshot import Snapshot
@@ -38,6 +46,38 @@ def search_items(
     found = items.search.find(query, limit)
     return FoundItems(
         items=[ItemDocument.model_validate(items.catalog[row].model_dump()) for row in found]
+    )
+
+
+popular = APIRouter(tags=["items"])
+
+
+@popular.get("/popular", responses=problems())
+def popular_items(
+    model: Model,
+    category: Annotated[
+        str | None,
+        Query(max_length=256, description="Only items of this category.", examples=["Cameras"]),
+    ] = None,
+    count: Annotated[
+        int, Query(ge=1, le=MAX_COUNT, description="Items wanted.", examples=[10])
+    ] = 10,
+) -> PopularItems:
+    """The available items that people used most, in training and since."""
+    items = model.items
+    wanted = {} if category is None else {"categories": {"any": [category]}}
+    allowed = items.filters.allowed(ItemFilter.model_validate(wanted), ())
+    rows = items.popular[allowed[items.popular]][:count].tolist()
+    return PopularItems(
+        items=[
+            PopularItem(
+                item_id=items.catalog[row].item_id,
+                rank=rank,
+                interactions=int(items.popularity[row]),
+                title=items.catalog[row].title,
+            )
+            for rank, row in enumerate(rows, start=1)
+        ]
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from redis.exceptions import WatchError
 from service.stores.connection import Connection, unlink, user_key
 
 _EVENT_IDS_KEPT = 1_000
+_LEARNT_FROM = 50
+"""Events before a new one that may have led to it."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,22 @@ class HistoryStore:
         cap: most recent events kept of each user.
         ttl: seconds until the history of an inactive user is forgotten; None keeps it.
         event_id_ttl: seconds after a user's last event for which repeated ids are recognised.
+        learn: told of new events of one user: the items before them and their own, oldest first.
     """
 
     def __init__(
-        self, connection: Connection, cap: int, ttl: int | None, event_id_ttl: int
+        self,
+        connection: Connection,
+        cap: int,
+        ttl: int | None,
+        event_id_ttl: int,
+        learn: Callable[[list[str], list[str]], None] | None = None,
     ) -> None:
         self._connection = connection
         self._cap = cap
         self._ttl = ttl
         self._event_id_ttl = event_id_ttl
+        self._learn = learn
 
     async def append(self, user_id: str, events: Sequence[Event]) -> int:
         """Store events in the order given and return how many were new.
@@ -83,6 +92,8 @@ class HistoryStore:
                         known = set(await stored)
                     new, new_ids = _unseen(events, known)
                     pipe.multi()
+                    if self._learn:
+                        pipe.lrange(history, -_LEARNT_FROM, -1)
                     for key, wanted in ((history, False), (beside, True)):
                         if found := [e.interaction for e in new if e.beside is wanted]:
                             self._push(pipe, key, found)
@@ -91,9 +102,13 @@ class HistoryStore:
                         pipe.ltrim(event_ids, -_EVENT_IDS_KEPT, -1)
                         pipe.expire(event_ids, self._event_id_ttl)
                     try:
-                        await pipe.execute()
+                        answers = await pipe.execute()
                     except WatchError:
                         continue
+                    if self._learn:
+                        before = [json.loads(line)[0] for line in answers[0]]
+                        items = [e.interaction.item_id for e in new if not e.beside]
+                        self._learn(before, items)
                     return len(new)
 
     async def read(self, user_id: str, *, beside: bool = False) -> list[Interaction]:

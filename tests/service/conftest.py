@@ -156,7 +156,12 @@ def running_shop(
     bundle: Bundle, redis_url: str, reasoner: CountingReasoner | None = None, **settings: object
 ) -> Iterator[httpx.Client]:
     """Serve the hand-made shop."""
-    defaults = {"bundle": Path("unused"), "redis_url": redis_url, "redis_timeout": EMBEDDED_TIMEOUT}
+    defaults = {
+        "bundle": Path("unused"),
+        "redis_url": redis_url,
+        "redis_timeout": EMBEDDED_TIMEOUT,
+        "learn_from_events": False,  # the shop has not all of the evidence
+    }
     chosen = Settings.model_validate(defaults | settings)
 
     def load(_: Settings) -> LoadedModel:

@@ -36,7 +36,7 @@ def assert_problem(response: httpx.Response, status: int) -> None:
         ("GET", "/items/lens/similar?count=0", 422),
         ("GET", "/explain/ghost", 404),
         ("GET", "/recommend", 405),
-        ("DELETE", "/items/lens", 405),
+        ("POST", "/items/lens", 405),
         ("GET", "/users/" + "u" * 257 + "/history", 422),
     ],
 )
@@ -45,6 +45,12 @@ def test_problems(client: httpx.Client, method: str, path: str, status: int) -> 
     assert_problem(response, status)
     if status == 405:
         assert response.headers["allow"]
+
+
+def test_a_path_names_all_of_its_methods(client: httpx.Client) -> None:
+    answer = client.post("/items/lens")
+    assert_problem(answer, 405)
+    assert {"GET", "PUT", "PATCH", "DELETE"} <= set(answer.headers["allow"].split(", "))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 
 from service.app import create_app
+from service.embedded_redis import embedded_redis
 from service.settings import Settings
 from tests.service.conftest import running
 
@@ -22,10 +23,17 @@ api = schemathesis.openapi.from_dict(
 
 
 @pytest.fixture(scope="module")
-def url(tiny_bundle: Path, redis_url: str) -> Iterator[str]:
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Changes of items reach every app on the same Redis."""
+    with embedded_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def url(tiny_bundle: Path, own_redis: str) -> Iterator[str]:
     given = {
         "bundle": tiny_bundle,
-        "redis_url": redis_url,
+        "redis_url": own_redis,
         "redis_timeout": 5,
         "api_keys": f"fuzz:read+write+admin:{KEY}",
     }

@@ -12,14 +12,22 @@ from model_export.contract.catalog import Catalog, Item
 from model_export.contract.config import DeliberationConfig, InferenceConfig, ModelConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.files import write_json
+from model_export.contract.item_encoder import scaled_texts
+from model_export.contract.item_tokenizer import ItemTokenizer
+from model_export.contract.item_vectors import VectorJoin
 from model_export.contract.prefix_index import PrefixIndex
+from model_export.contract.quantize import ResidualQuantizer
 from model_export.contract.scoring import DEFAULT_WEIGHTS, FEATURES, TABLES
+from model_export.contract.text_vectors import SparseRows, TextEncoder
 from model_export.export import table_arrays, write_graphs
 from training.deliberation import Deliberator
 from training.items.catalog_items import CatalogItems
+from training.items.cells import comparisons
 from training.items.evidence import store_names
+from training.items.neighbours import text_neighbours
+from training.items.text import fit_text_encoder, tfidf_matrix
 from training.model import StreamRec
-from training.run import loop_tables
+from training.run import item_encoder, loop_tables
 
 ITEMS = 40
 CODES = (4, 4, 5)
@@ -33,7 +41,12 @@ def write_tiny_bundle(path: Path) -> None:
     random = np.random.default_rng(0)
     model_config = ModelConfig(d_model=16, feedforward=32, max_history=10)
     deliberation = DeliberationConfig(candidates=12, d_model=16, heads=2, thoughts=2)
-    items = _items(random)
+    catalog = Catalog(
+        Item(item_id=f"i{row}", title=f"Item {row}", categories=["even" if row % 2 == 0 else "odd"])
+        for row in range(ITEMS)
+    )
+    encoder = fit_text_encoder([item.text for item in catalog], dims=TEXT_DIMS, seed=0)
+    items = _items(random, encoder.tfidf([item.text for item in catalog]), encoder)
     index = PrefixIndex.build(items.codes)
     model = StreamRec(
         model_config, items.vocabulary, torch.from_numpy(items.texts), torch.from_numpy(items.codes)
@@ -45,12 +58,17 @@ def write_tiny_bundle(path: Path) -> None:
     tables = loop_tables(model, items, index)
 
     write_graphs(model, deliberator, tables, 8, path)
-    for name, array in {**table_arrays(tables, items), **store_names(items.tables)}.items():
+    arrays = {
+        **table_arrays(tables, items),
+        **store_names(items.tables),
+        **item_encoder(model).tables(),
+    }
+    for name, array in arrays.items():
         write_table(path, name, array)
-    Catalog(
-        Item(item_id=f"i{row}", title=f"Item {row}", categories=["even" if row % 2 == 0 else "odd"])
-        for row in range(ITEMS)
-    ).write(path / "catalog.jsonl")
+    catalog.write(path / "catalog.jsonl")
+    join = VectorJoin(1.0, 0.0, np.zeros((TEXT_DIMS, 1), np.float32))
+    codebooks = random.normal(size=(len(CODES), min(CODES), TEXT_DIMS + 1)).astype(np.float32)
+    ItemTokenizer(encoder, join, ResidualQuantizer(codebooks)).save(path / "tokenizer")
     write_json(
         path / "code_labels.json",
         [[f"label {level}.{code}" for code in range(size)] for level, size in enumerate(CODES)],
@@ -67,7 +85,7 @@ def write_tiny_bundle(path: Path) -> None:
     seal_bundle(path, manifest)
 
 
-def _items(random: np.random.Generator) -> CatalogItems:
+def _items(random: np.random.Generator, tfidf: SparseRows, encoder: TextEncoder) -> CatalogItems:
     ids = random.choice(np.prod(CODES), ITEMS, replace=False)
 
     def neighbours() -> NeighbourTable:
@@ -75,11 +93,18 @@ def _items(random: np.random.Generator) -> CatalogItems:
         return NeighbourTable(rows, random.random((ITEMS, 5), dtype=np.float32) / 10)
 
     return CatalogItems(
-        texts=random.normal(size=(ITEMS, TEXT_DIMS)).astype(np.float32),
+        texts=scaled_texts(encoder.project(tfidf)),
         codes=np.stack(np.unravel_index(ids, CODES), axis=1),
         similar=random.integers(0, ITEMS, (ITEMS, 3)),
         popularity=random.integers(1, 50, ITEMS),
         recent=random.integers(0, 20, ITEMS),
         code_sizes=np.array(CODES),
-        tables={name: neighbours() for name in TABLES},
+        tables={
+            **{name: neighbours() for name in TABLES},
+            "text": text_neighbours(
+                tfidf_matrix(tfidf, len(encoder.vocabulary)),
+                comparisons(encoder.project(tfidf), seed=0),
+                width=5,
+            ),
+        },
     )

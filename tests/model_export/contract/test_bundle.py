@@ -88,7 +88,10 @@ def _remove_the_manifest(bundle: Path) -> None:
         (_flip_a_byte, "tables/codes.npy differs from its checksum"),
         (_remove_a_file, "tables/codes.npy is missing"),
         (_add_a_file, "does not name: tables/manifest.json"),
-        (_raise_the_format, f"has format {FORMAT_VERSION + 1}, this version reads {FORMAT_VERSION}"),
+        (
+            _raise_the_format,
+            f"has format {FORMAT_VERSION + 1}, this version reads {FORMAT_VERSION}",
+        ),
         (_truncate_the_manifest, "manifest.json is not readable"),
         (_remove_the_manifest, "is not a bundle"),
     ],

@@ -1,0 +1,1 @@
+"""What changes between two trainings: items that come, change and go, and what follows what."""

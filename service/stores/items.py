@@ -1,0 +1,148 @@
+"""Changes of items in Redis, which all workers and replicas follow.
+
+streamrec:{items}:changes    hash   item id → its change
+streamrec:{items}:versions   zset   item id → version of its last change, which only grows
+streamrec:{items}:added      set    ids of items that were not in the bundle
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from service.errors import ConflictError
+from service.live.changes import Change
+from service.stores.connection import Connection
+
+_CHANGES, _VERSIONS, _ADDED = KEYS = tuple(
+    f"streamrec:{{items}}:{name}" for name in ("changes", "versions", "added")
+)
+_AT_ONCE = 1_000
+"""Changes that are read in one call."""
+_TRIES = 10
+
+_WRITE = """
+local id, before, after = ARGV[1], ARGV[2], ARGV[3]
+if (redis.call('HGET', KEYS[1], id) or '') ~= before then return 'again' end
+if ARGV[4] == '1' then
+  if redis.call('SISMEMBER', KEYS[3], id) == 0
+    and redis.call('SCARD', KEYS[3]) >= tonumber(ARGV[5]) then return 'full' end
+  redis.call('SADD', KEYS[3], id)
+end
+if after == '' then
+  redis.call('HDEL', KEYS[1], id)
+  redis.call('SREM', KEYS[3], id)
+else
+  redis.call('HSET', KEYS[1], id, after)
+end
+local time = redis.call('TIME')
+local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+local version = math.max(time[1] * 1000000 + time[2], tonumber(last or 0) + 1)
+redis.call('ZADD', KEYS[2], string.format('%.0f', version), id)
+redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -tonumber(ARGV[6]) - 1)
+return 'written'
+"""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Changes since a version, in the order in which they were made.
+
+    Attributes:
+        version: of the last one.
+        whole: whether these are all that there are, so that anything else known is outdated.
+        items: the change of each item; None where it has been taken back.
+    """
+
+    version: float
+    whole: bool
+    items: dict[str, Change | None]
+
+
+class ItemStore:
+    """Changes of items in Redis.
+
+    Args:
+        connection: where they are.
+        limit: items that may be added to those of the bundle.
+    """
+
+    def __init__(self, connection: Connection, limit: int) -> None:
+        self._connection = connection
+        self._limit = limit
+        self._write = connection.redis.register_script(_WRITE)
+
+    async def change(
+        self, item_id: str, decide: Callable[[Change | None], Change | None], *, added: bool
+    ) -> None:
+        """Store what `decide` makes of the change that is stored; None takes it back.
+
+        Args:
+            added: whether the bundle lacks the item.
+
+        Raises:
+            ConflictError: no more items may be added, or others change the item all the time.
+            StoreError: Redis does not answer; whether anything was stored is unknown.
+        """
+        for _ in range(_TRIES):
+            async with self._connection.calls() as redis:
+                stored = await redis.hget(_CHANGES, item_id)
+            after = decide(Change.load(stored) if stored else None)
+            line = b"" if after is None else after.dump()
+            counts = "1" if added and after is not None else "0"
+            kept = max(100_000, 2 * self._limit)
+            async with self._connection.calls():
+                outcome = await self._write(
+                    keys=KEYS, args=[item_id, stored or b"", line, counts, self._limit, kept]
+                )
+            if outcome == b"written":
+                return
+            if outcome == b"full":
+                raise ConflictError(
+                    f"{self._limit} items have been added to those that were trained on, which is "
+                    "the limit; delete some, or train again with all of them"
+                )
+        raise ConflictError("others are changing this item; try again")
+
+    async def since(self, version: float) -> Changes | None:
+        """Changes made after `version`; None where there are none.
+
+        Raises:
+            StoreError: Redis does not answer.
+        """
+        async with self._connection.calls() as redis:
+            newest = await redis.zrange(_VERSIONS, -1, -1, withscores=True)
+        latest = newest[0][1] if newest else 0.0
+        if latest == version:
+            return None
+        whole = latest < version or not version
+        ids = await self._ids(0 if whole else version)
+        items: dict[str, Change | None] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            part = ids[start : start + _AT_ONCE]
+            async with self._connection.calls() as redis:
+                lines = await redis.hmget(_CHANGES, part)
+            for item_id, line in zip(part, lines, strict=True):
+                items[item_id.decode()] = Change.load(line) if line else None
+        return Changes(latest, whole, items)
+
+    async def absorb(self, item_ids: list[str]) -> None:
+        """Count these items no longer as added: the bundle has them now.
+
+        Raises:
+            StoreError: Redis does not answer.
+        """
+        async with self._connection.calls() as redis:
+            await redis.srem(_ADDED, *item_ids)
+
+    async def _ids(self, version: float) -> list[bytes]:
+        """Ids of items changed after `version`, in order; those without a version first of all."""
+        async with self._connection.calls() as redis:
+            ids: list[Any] = await redis.zrangebyscore(_VERSIONS, f"({version:.0f}", "+inf")
+        if version:
+            return ids
+        async with self._connection.calls() as redis:
+            known = await redis.hkeys(_CHANGES)
+        recent = set(ids)
+        return [item_id for item_id in sorted(known) if item_id not in recent] + ids
