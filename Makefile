@@ -69,7 +69,7 @@ lock: $(VENV)/.dev
 audit: $(VENV)/.dev
 	@$(PIP) pip-audit
 	@for lock in build serving-cpu serving-gpu training; do \
-		$(BIN)/pip-audit --require-hashes --disable-pip -r locks/$$lock.txt || exit 1; done
+		$(BIN)/pip-audit --strict --require-hashes --disable-pip -r locks/$$lock.txt || exit 1; done
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -25,6 +25,7 @@ from service.api import (
     recommendations,
     users,
 )
+from service.api.admission import Admission
 from service.api.gate import Gate, SecurityHeaders
 from service.api.middleware import BodyLimit, EncodedIds, RequestContext
 from service.api.openapi import document_of
@@ -129,6 +130,7 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
         app.include_router(page.router)
     errors.install(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, seconds=settings.body_seconds)
+    app.add_middleware(Admission, limit=settings.queue_size + settings.max_batch, metrics=metrics)
     app.add_middleware(Gate, keys=ApiKeys.of(settings), metrics=metrics)
     if settings.cors_origins:
         app.add_middleware(

@@ -112,7 +112,11 @@ class Settings(BaseSettings):
         1.0, gt=0, description="Seconds between looks at the bundle, which is loaded once changed."
     )
 
-    queue_size: int = Field(128, ge=1, description="Requests that may wait for the model.")
+    queue_size: int = Field(
+        32,
+        ge=1,
+        description="Requests that may wait for the model; more would only wait longer.",
+    )
     max_batch: int = Field(16, ge=1, description="Requests that the model answers together.")
     intra_op_threads: int = Field(
         1,

@@ -265,41 +265,54 @@ def _name(pid: int) -> str:
     return ""
 
 
+class Wire:
+    """A TCP proxy in front of a port.
+
+    Attributes:
+        port: its own.
+        delay: seconds that every answer takes longer; may be changed at any time.
+    """
+
+    port = 0
+    delay = 0.0
+
+    async def pipe(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delayed: bool
+    ) -> None:
+        """Pass bytes on, each part as late as it shall be."""
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                loop.call_later(self.delay if delayed else 0, writer.write, data)
+                await writer.drain()
+        loop.call_later(self.delay if delayed else 0, writer.close)
+
+
 @contextmanager
-def slow_wire(port: int, seconds: float) -> Iterator[int]:
-    """A TCP proxy in front of a port; every answer takes that much longer. Yields its port."""
+def slow_wire(port: int) -> Iterator[Wire]:
+    """Run a wire in front of a port."""
+    wire = Wire()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             there, back = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(_pipe(reader, back, 0), _pipe(there, writer, seconds))
+            await asyncio.gather(wire.pipe(reader, back, False), wire.pipe(there, writer, True))
 
-    async def serve(ready: threading.Event, ports: list[int], stop: asyncio.Event) -> None:
+    async def serve() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        ports.append(server.sockets[0].getsockname()[1])
+        wire.port = server.sockets[0].getsockname()[1]
         ready.set()
         await stop.wait()
         server.close()
 
     loop, stop, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-    ports: list[int] = []
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve(ready, ports, stop)))
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
     with ExitStack() as stack:
         thread.start()
         stack.callback(thread.join, 5)
         stack.callback(loop.call_soon_threadsafe, stop.set)
         ready.wait(5)
-        yield ports[0]
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
-    """Pass bytes on, each part `delay` seconds after it came."""
-    loop = asyncio.get_running_loop()
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            loop.call_later(delay, writer.write, data)
-            await writer.drain()
-    loop.call_later(delay, writer.close)
+        yield wire
 
 
 def run(arguments: Sequence[object], **options: object) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from service.security.keys import Scope
 OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/docs", "/redoc", "/openapi.json"})
 """Probes, and files that say nothing of anybody's data."""
 
-_ASKING = frozenset({"/recommend", "/explain"})
+ASKING = frozenset({"/recommend", "/explain"})
 """Calls that are sent with POST and only read."""
 
 
@@ -25,6 +25,6 @@ def needed_scope(method: str, path: str) -> Scope | None:
         return None
     if path.startswith("/admin"):
         return "admin"
-    if method in {"GET", "HEAD", "OPTIONS"} or path in _ASKING:
+    if method in {"GET", "HEAD", "OPTIONS"} or path in ASKING:
         return "read"
     return "write"

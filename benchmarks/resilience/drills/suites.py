@@ -36,7 +36,7 @@ ROWS = {
     "fuzz": (
         "requests made from the OpenAPI document",
         "every answer is one that the document describes",
-        "tests/service/test_openapi.py",
+        "tests/service/test_schemathesis.py",
     ),
     "keys": (
         "calls without a key, with a wrong one, or beyond its scope",
