@@ -1,4 +1,4 @@
-"""All drills, in the order of the table."""
+"""All drills."""
 
 from benchmarks.resilience.drills import (  # noqa: F401
     durability,
