@@ -1,4 +1,4 @@
-"""`python -m benchmarks.serving RUN --out DIR`: latency, throughput and cost of the service.
+"""`python -m benchmarks.serving [RUN] --out DIR`: latency, throughput and cost of the service.
 
 The real service over real HTTP with a real Redis, on one core; load generator and Redis have another.
 What was measured is kept in results.json: run it again to go on where it stopped.
@@ -13,19 +13,27 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.serving.catalogues import write_untrained
 from benchmarks.serving.floor import yardstick
-from benchmarks.serving.measurements import Bench, measurements
+from benchmarks.serving.measurements import ITEMS, Bench, measurements
 from benchmarks.serving.report import report
 from model_export.contract.files import write_json
 from model_export.export import export_bundle
 from service.embedded_redis import embedded_redis
 from streamrec.console import remark
+from training.args import RunConfig
 from training.run import Run
 
 
 def main(
-    run: Annotated[Path, typer.Argument(help="Directory of a finished `streamrec train`.")],
     out: Annotated[Path, typer.Option(help="Folder for JSON, Markdown and pictures.")],
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Directory of a finished `streamrec train`.",
+            show_default="an untrained network of the default shape, as fast as a trained one",
+        ),
+    ] = None,
     quick: Annotated[
         bool, typer.Option(help="Fewer and shorter measurements: about two minutes.")
     ] = False,
@@ -35,8 +43,11 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help="Measure just these; repeatable.")] = None,
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    trained = Run.open(run)
-    export_bundle(trained, out / "bundle", remark)
+    trained = Run.open(run) if run else None
+    if trained:
+        export_bundle(trained, out / "bundle", remark)
+    elif not (out / "bundle").exists():
+        write_untrained(out / "bundle", RunConfig(), ITEMS)
     kept = out / "results.json"
     results = json.loads(kept.read_text()) if kept.is_file() else {}
     with embedded_redis(_folder(out / "redis")) as url:

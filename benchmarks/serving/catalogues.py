@@ -32,16 +32,8 @@ def write_untrained(path: Path, config: RunConfig, n_items: int, *, beam: float 
         beam: weight of the beam search, without which none is made.
     """
     path.mkdir(parents=True)
-    torch.manual_seed(0)
-    random = np.random.default_rng(0)
-    items = _items(random, config, n_items)
+    items, model, deliberator = untrained(config, n_items)
     index = PrefixIndex.build(items.codes)
-    model = StreamRec(
-        config.model, items.vocabulary, torch.from_numpy(items.texts), torch.from_numpy(items.codes)
-    ).eval()
-    unscaled = torch.zeros(len(FEATURES)), torch.ones(len(FEATURES))
-    deliberator = Deliberator(*unscaled, items.texts.shape[1], config.deliberation).eval()
-    torch.nn.init.normal_(deliberator.score.weight, std=0.1)
     tables = loop_tables(model, items, index)
     write_graphs(model, deliberator, tables, config.inference.beams, path)
     for name, array in table_arrays(tables, items).items():
@@ -63,6 +55,18 @@ def write_untrained(path: Path, config: RunConfig, n_items: int, *, beam: float 
         scoring=weights | {"memory_memory@0.8": 0.5, "popularity": 0.1, "beam": beam},
     )
     seal_bundle(path, manifest)
+
+
+def untrained(config: RunConfig, n_items: int) -> tuple[CatalogItems, StreamRec, Deliberator]:
+    """Made-up items and an untrained network for them; the same for the same arguments."""
+    torch.manual_seed(0)
+    items = _items(np.random.default_rng(0), config, n_items)
+    texts, codes = torch.from_numpy(items.texts), torch.from_numpy(items.codes)
+    model = StreamRec(config.model, items.vocabulary, texts, codes)
+    unscaled = torch.zeros(len(FEATURES)), torch.ones(len(FEATURES))
+    deliberator = Deliberator(*unscaled, items.texts.shape[1], config.deliberation)
+    torch.nn.init.normal_(deliberator.score.weight, std=0.1)
+    return items, model.eval(), deliberator.eval()
 
 
 def _items(random: np.random.Generator, config: RunConfig, n_items: int) -> CatalogItems:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -18,8 +19,8 @@ _SECONDS = 1.0
 
 def yardstick() -> float:
     """GFLOP/s of float32 matrix products on the service's core, while nothing of ours runs on it."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_gflops)
+    command = [sys.executable, "-m", "benchmarks.serving.floor"]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def _gflops() -> float:
@@ -57,3 +58,7 @@ def multiply_adds(manifest: Manifest, n_items: int, history: int, steps: int, te
         + (reading if steps else 0)
         + steps * judging
     )
+
+
+if __name__ == "__main__":
+    print(_gflops())

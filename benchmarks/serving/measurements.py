@@ -23,6 +23,7 @@ from service.stores.histories import HistoryStore, Interaction
 from training.args import RunConfig
 from training.run import Run
 
+ITEMS = 12_000
 USERS = 500
 HISTORY = 20
 CLIENTS = (1, 8, 32, 64)
@@ -40,20 +41,30 @@ class Bench:
     """Where and how long to measure.
 
     Attributes:
-        run: trained.
-        out: holds its bundle, and takes scratch bundles and logs.
+        run: trained; None measures an untrained network of the default shape on made-up items.
+        out: holds the bundle, and takes scratch bundles and logs.
         seconds: of one measurement.
     """
 
-    run: Run
+    run: Run | None
     out: Path
     redis_url: str
     seconds: float
 
     @property
     def bundle(self) -> Path:
-        """The bundle of the trained run."""
+        """The bundle that is measured where nothing else is said."""
         return self.out / "bundle"
+
+    @property
+    def config(self) -> RunConfig:
+        """Shapes of its network."""
+        return self.run.config if self.run else RunConfig()
+
+    @property
+    def n_items(self) -> int:
+        """Size of its catalogue."""
+        return len(self.run.catalog) if self.run else ITEMS
 
     @contextmanager
     def serve(self, bundle: Path, history: int = HISTORY, **settings: Any) -> Iterator[Service]:
@@ -70,8 +81,9 @@ class Bench:
     def _histories(self, n_items: int, length: int) -> np.ndarray:
         """Real interactions in their order where the catalogue is the run's own, else made-up ones."""
         random = np.random.default_rng(0)
-        stream = self.run.sequences.items
-        if n_items != len(self.run.catalog):
+        if self.run and n_items == self.n_items:
+            stream = self.run.sequences.items
+        else:
             stream = random.integers(0, n_items, USERS * length)
         begins = random.integers(0, len(stream) - length, (USERS, 1))
         chosen: np.ndarray = stream[begins + np.arange(length)]
@@ -126,11 +138,11 @@ def _clients(bench: Bench, clients: tuple[int, ...], shares: tuple[float, ...]) 
         most = max(row["per_second"] for row in closed)
         loads = [service.measure(bodies(), bench.seconds, rate=share * most) for share in shares]
         manifest = read_manifest(bench.bundle)
-        steps, texts = manifest.inference.efforts.balanced, bench.run.items.texts.shape[1]
+        steps, texts = manifest.inference.efforts.balanced, bench.config.items.text_dims
         return {
             "closed": closed,
             "open": loads,
-            "multiply_adds": multiply_adds(manifest, len(bench.run.catalog), HISTORY, steps, texts),
+            "multiply_adds": multiply_adds(manifest, bench.n_items, HISTORY, steps, texts),
             **_footprint(bench, bench.bundle, service),
         }
 
@@ -156,8 +168,9 @@ async def _redis_bytes(url: str) -> float:
 def _eager(bench: Bench, clients: tuple[int, ...]) -> Table:
     """The same app, tables and weights twice: in eager torch, and in the bundle's graphs."""
     rows = {}
-    for name, run in {"eager": bench.run.folder.path, "graphs": None}.items():
-        with bench.serve(bench.bundle, eager=run) as service:
+    run = [bench.run.folder.path] if bench.run else []
+    for name, eager in {"eager": run, "graphs": None}.items():
+        with bench.serve(bench.bundle, eager=eager) as service:
             service.measure(bodies(), 1.0, clients=8)
             rows[name] = [service.measure(bodies(), bench.seconds, clients=n) for n in clients]
     return rows
@@ -165,9 +178,9 @@ def _eager(bench: Bench, clients: tuple[int, ...]) -> Table:
 
 def _steps(bench: Bench, steps: tuple[int, ...]) -> Table:
     """An untrained network, which may take more steps than the trained one."""
-    network = bench.run.config.model.model_copy(update={"max_steps": max(steps)})
-    config = bench.run.config.model_copy(update={"model": network})
-    with bench.untrained(config, len(bench.run.catalog)) as bundle, bench.serve(bundle) as service:
+    network = bench.config.model.model_copy(update={"max_steps": max(steps)})
+    config = bench.config.model_copy(update={"model": network})
+    with bench.untrained(config, bench.n_items) as bundle, bench.serve(bundle) as service:
         service.measure(bodies(), 1.0, clients=8)
         return {
             "closed": [
@@ -201,9 +214,9 @@ def _batch(bench: Bench, sizes: tuple[int, ...]) -> Table:
 def _beams(bench: Bench, widths: tuple[int, ...]) -> Table:
     rows = []
     for width in widths:
-        inference = bench.run.config.inference.model_copy(update={"beams": width})
-        config = bench.run.config.model_copy(update={"inference": inference})
-        n_items = len(bench.run.catalog)
+        inference = bench.config.inference.model_copy(update={"beams": width})
+        config = bench.config.model_copy(update={"inference": inference})
+        n_items = bench.n_items
         with (
             bench.untrained(config, n_items, beam=0.2) as bundle,
             bench.serve(bundle) as service,
@@ -216,7 +229,7 @@ def _beams(bench: Bench, widths: tuple[int, ...]) -> Table:
 
 def _size(bench: Bench, n_items: int) -> Table:
     with (
-        bench.untrained(bench.run.config, n_items) as bundle,
+        bench.untrained(bench.config, n_items) as bundle,
         bench.serve(bundle) as service,
     ):
         service.measure(bodies(), 1.0, clients=8)

@@ -114,12 +114,13 @@ class Service:
 
 @contextmanager
 def running(
-    bundle: Path, redis_url: str, log: Path, *, eager: Path | None = None, **settings: object
+    bundle: Path, redis_url: str, log: Path, *, eager: list[Path] | None = None, **settings: object
 ) -> Iterator[Service]:
     """Serve a bundle as `streamrec serve` does, on one core.
 
     Args:
-        eager: the run that the bundle was exported from, to answer from torch in place of the graphs.
+        eager: to answer from torch in place of the graphs: the run that the bundle was exported from,
+            or none for the untrained network.
         settings: any of service.settings.
     """
     with socket.socket() as probe:
@@ -132,8 +133,8 @@ def running(
         "STREAMREC_PORT": str(port),
         "STREAMREC_REDIS_TIMEOUT": "5",
     }  # fmt: skip
-    if eager:
-        command = [sys.executable, "-m", "benchmarks.serving.eager", str(eager)]
+    if eager is not None:
+        command = [sys.executable, "-m", "benchmarks.serving.eager", *map(str, eager)]
     else:
         program = Path(sys.executable).with_name("streamrec")
         command = [str(program), "serve", "--bundle", str(bundle)]

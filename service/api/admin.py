@@ -23,7 +23,7 @@ class ReloadReceipt(BaseModel):
     model_version: str = Field(description="In use now.", examples=["3fa9c2d41b07"])
 
 
-def _reloader(request: Request) -> Reloader:
+async def _reloader(request: Request) -> Reloader:
     reloader: Reloader = request.app.state.reloader
     return reloader
 

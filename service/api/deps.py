@@ -12,12 +12,13 @@ from service.recommender import Recommender
 from service.state import ServiceState
 
 
-def _service(request: Request) -> ServiceState:
+# Coroutines all: FastAPI hands a plain function to a thread, which costs more than it does.
+async def _service(request: Request) -> ServiceState:
     state: ServiceState = request.app.state.service
     return state
 
 
-def _model(service: Annotated[ServiceState, Depends(_service)]) -> LoadedModel:
+async def _model(service: Annotated[ServiceState, Depends(_service)]) -> LoadedModel:
     return service.model
 
 

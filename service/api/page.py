@@ -57,7 +57,7 @@ class Page:
         return Response(content, status, headers, TYPES[Path(name).suffix])
 
 
-def page_of(request: Request) -> Page | None:
+async def page_of(request: Request) -> Page | None:
     """The page, or None where it is switched off."""
     page: Page | None = request.app.state.page
     return page

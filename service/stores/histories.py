@@ -121,7 +121,7 @@ class HistoryStore:
         async with self._connection.calls() as redis:
             stored: Any = redis.lrange(key, 0, -1)
             lines: list[bytes] = await stored
-        return [Interaction(*json.loads(line)) for line in lines]
+        return [Interaction(*values) for values in json.loads(b"[%b]" % b",".join(lines))]
 
     async def replace(self, histories: Iterable[tuple[str, Sequence[Interaction]]]) -> None:
         """Put whole histories in place of what is stored, in one round trip.
