@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import structlog
 import uvicorn
 from fastapi import FastAPI
 from numpy.typing import NDArray
@@ -26,6 +27,11 @@ from service.model import LoadedModel
 from service.server import EMBEDDED_TIMEOUT
 from service.settings import Settings
 from service.trace import Answer, Query, ReplayedStep, StepTrace, Thoughts
+
+# Its default draws every local variable around a fault, which takes seconds on a loaded machine.
+structlog.configure(
+    processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+)
 
 ITEMS = [
     Item(item_id="camera", title="Camera", categories=["Photo", "Cameras"], brand="Lumo"),
