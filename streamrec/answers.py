@@ -46,6 +46,17 @@ class SimilarItems(BaseModel):
     items: list[SimilarItem]
 
 
+class PopularItem(BaseModel):
+    item_id: str
+    rank: int
+    interactions: int
+    title: str | None
+
+
+class PopularItems(BaseModel):
+    items: list[PopularItem]
+
+
 class NamedItem(BaseModel):
     item_id: str
     title: str

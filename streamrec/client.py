@@ -80,6 +80,17 @@ class Event(TypedDict):
     recommendation_id: NotRequired[str]
 
 
+class ItemFields(TypedDict, total=False):
+    """What is to be known of an item; None takes a value away."""
+
+    title: str | None
+    categories: list[str] | None
+    brand: str | None
+    description: str | None
+    available: bool | None
+    properties: dict[str, Any] | None
+
+
 class ProblemError(Exception):
     """The service refused.
 
@@ -168,6 +179,23 @@ def _similar(item_id: str, count: int) -> _Call[answers.SimilarItems]:
     return _Call(answers.SimilarItems, "GET", path, params={"count": count})
 
 
+def _popular(category: str | None, count: int) -> _Call[answers.PopularItems]:
+    wanted: dict[str, str | int] = {"count": count} | ({"category": category} if category else {})
+    return _Call(answers.PopularItems, "GET", "/popular", params=wanted)
+
+
+def _put_item(item_id: str, fields: ItemFields) -> _Call[answers.Item]:
+    return _Call(answers.Item, "PUT", _at("items", item_id), fields)
+
+
+def _patch_item(item_id: str, fields: ItemFields) -> _Call[answers.Item]:
+    return _Call(answers.Item, "PATCH", _at("items", item_id), fields)
+
+
+def _delete_item(item_id: str) -> _Call[None]:
+    return _Call(type(None), "DELETE", _at("items", item_id))
+
+
 def _history(user_id: str) -> _Call[answers.History]:
     return _Call(answers.History, "GET", _at("users", user_id, "history"))
 
@@ -225,6 +253,22 @@ class Client:
     def similar(self, item_id: str, count: int = 10) -> list[answers.SimilarItem]:
         """The items most like this one."""
         return self._send(_similar(item_id, count)).items
+
+    def popular(self, category: str | None = None, count: int = 10) -> list[answers.PopularItem]:
+        """The most popular items, of one category or of all."""
+        return self._send(_popular(category, count)).items
+
+    def put_item(self, item_id: str, **fields: Unpack[ItemFields]) -> answers.Item:
+        """Add an item, or replace what is known of it; it can be recommended at once."""
+        return self._send(_put_item(item_id, fields))
+
+    def patch_item(self, item_id: str, **fields: Unpack[ItemFields]) -> answers.Item:
+        """Change what is given of an item, and leave the rest."""
+        return self._send(_patch_item(item_id, fields))
+
+    def delete_item(self, item_id: str) -> None:
+        """Take an item out of the catalogue."""
+        self._send(_delete_item(item_id))
 
     def history(self, user_id: str) -> list[answers.StoredEvent]:
         """What is stored of a user, oldest first."""
@@ -287,6 +331,24 @@ class AsyncClient:
     async def similar(self, item_id: str, count: int = 10) -> list[answers.SimilarItem]:
         """The items most like this one."""
         return (await self._send(_similar(item_id, count))).items
+
+    async def popular(
+        self, category: str | None = None, count: int = 10
+    ) -> list[answers.PopularItem]:
+        """The most popular items, of one category or of all."""
+        return (await self._send(_popular(category, count))).items
+
+    async def put_item(self, item_id: str, **fields: Unpack[ItemFields]) -> answers.Item:
+        """Add an item, or replace what is known of it; it can be recommended at once."""
+        return await self._send(_put_item(item_id, fields))
+
+    async def patch_item(self, item_id: str, **fields: Unpack[ItemFields]) -> answers.Item:
+        """Change what is given of an item, and leave the rest."""
+        return await self._send(_patch_item(item_id, fields))
+
+    async def delete_item(self, item_id: str) -> None:
+        """Take an item out of the catalogue."""
+        await self._send(_delete_item(item_id))
 
     async def history(self, user_id: str) -> list[answers.StoredEvent]:
         """What is stored of a user, oldest first."""

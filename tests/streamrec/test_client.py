@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import httpx
@@ -15,12 +16,14 @@ import pytest
 from pydantic import BaseModel
 
 from model_export.contract.bundle import Bundle
+from service.app import create_app
+from service.settings import Settings
 from streamrec import answers, client
 from streamrec.client import AsyncClient, Client, Event, ProblemError, Question
-from tests.service.conftest import redis_url, running_shop
+from tests.service.conftest import redis_url, running, running_shop, tiny_bundle
 from tests.service.conftest import shop as hand_made_shop
 
-__all__ = ["hand_made_shop", "redis_url"]
+__all__ = ["hand_made_shop", "redis_url", "tiny_bundle"]
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,21 @@ def test_the_catalogue(shop: Client) -> None:
     assert len(shop.items(limit=3)) == 3
     assert shop.item("rug/red").title == "Rug"
     assert "rug/red" not in {item.item_id for item in shop.similar("rug/red", count=3)}
+
+
+def test_an_item_comes_changes_and_goes(tiny_bundle: Path, redis_url: str) -> None:
+    given = {"bundle": tiny_bundle, "redis_url": redis_url, "redis_timeout": 5}
+    with (
+        running(create_app(Settings.model_validate(given))) as http,
+        Client(str(http.base_url)) as shop,
+    ):
+        assert shop.put_item("new/1", title="Odd number", categories=["odd"]).title == "Odd number"
+        assert shop.patch_item("new/1", available=False).available is False
+        assert shop.item("new/1").categories == ["odd"]
+        assert "new/1" not in {item.item_id for item in shop.popular("odd", count=40)}
+        shop.delete_item("new/1")
+        with pytest.raises(ProblemError, match="404"):
+            shop.item("new/1")
 
 
 def test_a_refusal_carries_the_problem(shop: Client) -> None:
@@ -151,6 +169,7 @@ def test_answers_and_questions_are_those_of_the_openapi_document(http: httpx.Cli
         assert set(model.model_fields) == fields(MODELS.get(model.__name__, model.__name__)), model
     assert set(get_type_hints(Question)) == fields("RecommendRequest")
     assert set(get_type_hints(Event)) == fields("Event")
+    assert set(get_type_hints(client.ItemFields)) == fields("NewItem") == fields("ItemPatch")
     assert set(get_type_hints(client.Filter)) == fields("ItemFilter")
     assert set(get_type_hints(client.Categories)) == fields("CategoryFilter")
     assert set(get_type_hints(client.Seen)) == fields("HistoryEntry")
