@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy, softplus
 
 from model_export.contract.files import atomic_path
 from model_export.contract.history import PADDING, encode_history
@@ -126,7 +127,9 @@ def state_logits(model: StreamRec) -> Logits:
 
 
 def fit_mix_weights(lists: CandidateLists, names: Sequence[str]) -> dict[str, float]:
-    """Weights of the mix that make the targets of held-out lists likeliest (listwise softmax).
+    """Weights ≥ 0 of the mix that make the targets of held-out lists likeliest (listwise softmax).
+
+    The best candidates are a selection, among which good evidence can look bad; it is never subtracted.
 
     Args:
         names: which features take part.
@@ -140,15 +143,16 @@ def fit_mix_weights(lists: CandidateLists, names: Sequence[str]) -> dict[str, fl
         return {name: DEFAULT_WEIGHTS.get(name, 0.0) for name in names}
     x = tensor(with_target.features[..., columns].astype(np.float32))
     label = tensor(with_target.label.astype(np.int64))
-    weights = torch.ones(len(names), requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=60, line_search_fn="strong_wolfe")
+    free = torch.zeros(len(names), requires_grad=True)
+    optimizer = torch.optim.LBFGS([free], max_iter=60, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        value = torch.nn.functional.cross_entropy(x @ weights, label)
+        weights = softplus(free)
+        value = cross_entropy(x @ weights, label)
         value = value + 1e-4 * weights.square().sum()
         value.backward()
         return value
 
     optimizer.step(loss)
-    return dict(zip(names, weights.detach().tolist(), strict=True))
+    return dict(zip(names, softplus(free).detach().tolist(), strict=True))

@@ -109,22 +109,33 @@ def test_lists_come_back_from_disk_and_join(tmp_path: Path) -> None:
     np.testing.assert_array_equal(twice[np.array([3, 0])].label, lists.label[[1, 0]])
 
 
-def test_fitted_weights_recover_the_order_of_planted_ones() -> None:
+def planted_lists(planted: dict[str, float]) -> CandidateLists:
+    """The target is drawn by the softmax of the planted score."""
     rng = np.random.default_rng(2)
-    planted = {"state": 2.0, "text@0.8": 1.0, "wide@0.8": 0.3, "popularity": 0.0}
     features = rng.normal(size=(3000, 12, len(FEATURES))).astype(np.float16)
     score = sum(w * features[..., FEATURES.index(name)] for name, w in planted.items())
     label = (score + rng.gumbel(size=(3000, 12))).argmax(1)
     label[:100] = -1  # lists without their target teach nothing
-    lists = CandidateLists(
+    return CandidateLists(
         np.zeros((3000, 12), np.int32),
         features,
         label.astype(np.int32),
         np.zeros((3000, 20), np.int32),
     )
-    fitted = fit_mix_weights(lists, tuple(planted))
+
+
+def test_fitted_weights_recover_the_order_of_planted_ones() -> None:
+    planted = {"state": 2.0, "text@0.8": 1.0, "wide@0.8": 0.3, "popularity": 0.0}
+    fitted = fit_mix_weights(planted_lists(planted), tuple(planted))
     for name, weight in planted.items():
         assert fitted[name] == pytest.approx(weight, abs=0.15)
+
+
+def test_evidence_is_never_subtracted() -> None:
+    planted = {"state": 1.0, "text@0.8": -1.0}
+    fitted = fit_mix_weights(planted_lists(planted), tuple(planted))
+    assert fitted["state"] > 0.5
+    assert 0 <= fitted["text@0.8"] < 0.05
 
 
 def test_no_histories_give_no_lists_and_the_default_weights() -> None:

@@ -8,9 +8,9 @@ weights of the mix are fitted on the same lists. No validation or test target is
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,10 @@ from training.metrics import ranking_metrics
 from training.model import StreamRec
 from training.stages.stage1_pretrain import pretrain
 
-MIX = (
-    *("state", "wide@0.8", "wide@0.4", "text@0.8", "text@0.4", "together@0.8", "memory_memory@0.8"),
-    *("popularity", "recent"),
-)
-"""What the mix may weigh; everything else is for deliberation alone."""
-PROBE_LISTS = 2000
+MIX = ("state", "wide@0.8", "wide@0.4", "text@0.8", "text@0.4", "together@0.8", "recent")
+"""What the mix may weigh; everything else is for deliberation alone. Not popularity: what was popular
+counts for more among positions of the past than it will tomorrow."""
+PROBE_LISTS = 24_000
 """Lists on which the weights of the mix are fitted before the final lists are built: the latest
 positions, whose histories are as long as those of the requests to come."""
 
@@ -89,14 +87,18 @@ def fit_network(
 
 
 def fit_scorer(
-    held_out: NDArray[np.bool_], training: Sequences, text: NeighbourTable, config: EvidenceConfig
+    held_out: NDArray[np.bool_],
+    training: Sequences,
+    text: NeighbourTable,
+    config: EvidenceConfig,
+    weights: Mapping[str, float],
 ) -> Scorer:
     """Evidence that knows nothing of the held-out users."""
     offsets, items = others(training, held_out)
     tables = fit_evidence(offsets, items, text, config)
     popularity = np.bincount(items, minlength=len(text.items))
     recent = recent_interactions(offsets, items, len(text.items))
-    return Scorer(tables, popularity, recent, DEFAULT_WEIGHTS)
+    return Scorer(tables, popularity, recent, weights)
 
 
 def positions(
@@ -125,51 +127,62 @@ def cross_fitted_lists(
     """Lists of all folds that hold their target, and the weights of the mix that made them."""
     settings = config.deliberate
     fold_of = split_users(len(training), settings.folds, seed)
-    parts = []
+    folds = []
     for number in range(settings.folds):
+        logits = fit_network(
+            number, fold_of == number, training, new_model, config,
+            folder / f"fold-{number}", seed, progress,
+        )  # fmt: skip
+        folds.append(Fold(np.flatnonzero(fold_of == number), logits))
+    weights_file = folder / "mix.json"
+    if not weights_file.is_file() and distributed.is_first():
+        limit = min(PROBE_LISTS, settings.max_lists)
+        probe = [fold.lists(training, text, config, limit, DEFAULT_WEIGHTS) for fold in folds]
+        write_json(weights_file, fit_mix_weights(CandidateLists.join(probe), MIX))
+    distributed.wait()
+    weights = json.loads(weights_file.read_text(encoding="utf-8"))
+    parts = []
+    for number, fold in enumerate(folds):
         file = folder / f"lists-{number}.npz"
-        if not file.is_file():
-            logits = fit_network(
-                number, fold_of == number, training, new_model, config,
-                folder / f"fold-{number}", seed, progress,
-            )  # fmt: skip
-            users = np.flatnonzero(fold_of == number)
-            if distributed.is_first():
-                lists = fold_lists(users, logits, training, text, config, folder / "mix.json")
-                lists[lists.label >= 0].save(file)
-            distributed.wait()
+        if not file.is_file() and distributed.is_first():
+            fold.lists(training, text, config, settings.max_lists, weights).save(file)
+        distributed.wait()
         parts.append(CandidateLists.load(file))
-    return CandidateLists.join(parts), json.loads((folder / "mix.json").read_text(encoding="utf-8"))
+    return CandidateLists.join(parts), weights
 
 
-def fold_lists(
-    users: NDArray[np.int64],
-    logits: Logits,
-    training: Sequences,
-    text: NeighbourTable,
-    config: RunConfig,
-    weights_file: Path,
-) -> CandidateLists:
-    """Lists of the users of one fold.
+@dataclass(frozen=True)
+class Fold:
+    """Users who are held out, and what a network that never saw them makes of a history."""
 
-    Tables are cheap, so each lacks only a part of the fold's users and is nearly as full as the one that
-    serves. The first lists of all fit the weights of the mix.
-    """
-    settings, count = config.deliberate, config.deliberation.candidates
-    limit = -(-settings.max_lists // (settings.folds * settings.evidence_parts))
-    lists = []
-    for part in np.array_split(users, settings.evidence_parts):
-        held_out = np.isin(np.arange(len(training)), part)
-        scorer = fit_scorer(held_out, training, text, config.evidence)
-        histories, targets = positions(training, part, limit)
-        if not weights_file.is_file():
-            latest = slice(0, PROBE_LISTS)
-            few = build_lists(histories[latest], targets[latest], logits, scorer, count)
-            write_json(weights_file, fit_mix_weights(few, MIX))
-        weights = json.loads(weights_file.read_text(encoding="utf-8"))
-        scorer = dataclasses.replace(scorer, weights=weights)
-        lists.append(build_lists(histories, targets, logits, scorer, count))
-    return CandidateLists.join(lists)
+    users: NDArray[np.int64]
+    logits: Logits
+
+    def lists(
+        self,
+        training: Sequences,
+        text: NeighbourTable,
+        config: RunConfig,
+        limit: int,
+        weights: Mapping[str, float],
+    ) -> CandidateLists:
+        """This fold's share of `limit` lists, those that hold their target.
+
+        Evidence is cheap, so each table lacks only a part of the fold's users and is nearly as full as
+        the one that serves.
+        """
+        settings = config.deliberate
+        share = -(-limit // (settings.folds * settings.evidence_parts))
+        lists = []
+        for part in np.array_split(self.users, settings.evidence_parts):
+            held_out = np.isin(np.arange(len(training)), part)
+            scorer = fit_scorer(held_out, training, text, config.evidence, weights)
+            histories, targets = positions(training, part, share)
+            built = build_lists(
+                histories, targets, self.logits, scorer, config.deliberation.candidates
+            )
+            lists.append(built[built.label >= 0])
+        return CandidateLists.join(lists)
 
 
 def new_deliberator(lists: CandidateLists, text_dims: int, config: RunConfig) -> Deliberator:

@@ -90,7 +90,7 @@ def test_a_fold_is_blind_to_its_held_out_users(tmp_path: Path) -> None:
             0, held_out, sequences, tiny.new_network, config(), tmp_path / name, 1, tiny.silent()
         )
         logits.append(network(rows))
-        scorers.append(fit_scorer(held_out, sequences, TEXT, config().evidence))
+        scorers.append(fit_scorer(held_out, sequences, TEXT, config().evidence, {}))
     np.testing.assert_array_equal(logits[0], logits[1])
     np.testing.assert_array_equal(scorers[0].popularity, scorers[1].popularity)
     assert scorers[0].popularity.sum() == 36
