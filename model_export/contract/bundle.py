@@ -68,26 +68,42 @@ class Manifest(StrictModel):
 
 
 class Bundle:
-    """A verified bundle on disk; tables are memory-mapped when first asked for."""
+    """A verified bundle on disk; tables are memory-mapped when first asked for, and kept."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
         self.catalog = Catalog.read(path / "catalog.jsonl")
+        self._seal = _identity(path)
+        self._tables: dict[str, NDArray[Any]] = {}
 
     def table(self, name: str) -> NDArray[Any]:
         """The table `name`, read-only.
 
         Raises:
-            BundleError: the bundle has no such table.
+            BundleError: the bundle has no such table, or another bundle lies there by now.
         """
-        try:
-            table: NDArray[Any] = np.load(
-                self.path / "tables" / f"{name}.npy", mmap_mode="r", allow_pickle=False
-            )
-        except (OSError, ValueError) as error:
-            raise BundleError(f"bundle {self.path} lacks the table {name!r}: {error}") from error
-        return np.asarray(table)
+        if name not in self._tables:
+            try:
+                table: NDArray[Any] = np.load(
+                    self.path / "tables" / f"{name}.npy", mmap_mode="r", allow_pickle=False
+                )
+            except (OSError, ValueError) as error:
+                raise BundleError(
+                    f"bundle {self.path} lacks the table {name!r}: {error}"
+                ) from error
+            self.check_in_place()
+            self._tables[name] = np.asarray(table)
+        return self._tables[name]
+
+    def check_in_place(self) -> None:
+        """Check that whatever was just read from `path` was read from this very bundle.
+
+        Raises:
+            BundleError: another one lies there by now, or none.
+        """
+        if _identity(self.path) != self._seal:
+            raise BundleError(f"another bundle took the place of {self.path} after it was opened")
 
     def graph(self, name: GraphName) -> Path:
         """Where the ONNX graph `name` lies."""
@@ -166,6 +182,15 @@ class _FormatOnly(StrictModel):
     model_config = StrictModel.model_config | {"extra": "ignore"}
 
     format_version: int
+
+
+def _identity(bundle: Path) -> tuple[int, int] | None:
+    """Differs for every manifest that ever lay in this place."""
+    try:
+        about = (bundle / "manifest.json").stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_mtime_ns
 
 
 def _files_of(path: Path) -> Iterator[str]:

@@ -24,11 +24,12 @@ class Newcomers:
         bundle: whose tables are added to.
 
     Raises:
-        BundleError: it lacks what a new item needs.
+        BundleError: it lacks what a new item needs, or another bundle lies there by now.
     """
 
     def __init__(self, bundle: Bundle) -> None:
         self._tokenizer = ItemTokenizer.load(bundle.path / "tokenizer")
+        bundle.check_in_place()
         encoder = ("projection", "norm", "input_norm", "code_embeddings")
         self._encoder = ItemEncoder.of(
             {f"item_encoder_{part}": bundle.table(f"item_encoder_{part}") for part in encoder}

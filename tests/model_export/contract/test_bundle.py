@@ -52,6 +52,17 @@ def test_a_sealed_bundle_opens(bundle: Path) -> None:
         opened.table("popularity")
 
 
+def test_a_table_is_never_that_of_a_bundle_put_in_its_place(bundle: Path, tmp_path: Path) -> None:
+    opened = open_bundle(bundle)
+    np.testing.assert_array_equal(opened.table("codes"), CODES)
+    unread = open_bundle(bundle)
+    bundle.rename(tmp_path / "old")
+    _bundle(bundle, verified=True)
+    np.testing.assert_array_equal(opened.table("codes"), CODES)
+    with pytest.raises(BundleError, match="another bundle took the place"):
+        unread.table("codes")
+
+
 def _flip_a_byte(bundle: Path) -> None:
     file = bundle / "tables/codes.npy"
     content = bytearray(file.read_bytes())
