@@ -18,7 +18,7 @@ import uuid
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
+from pydantic_core import from_json
 from redis.exceptions import ResponseError
 
 from service.api.schemas import Event
@@ -81,6 +81,9 @@ class EventStream:
             except StoreError:
                 log.warning("the event stream cannot be read; trying again", stream=self._stream)
                 await asyncio.sleep(_BACKOFF)
+            except Exception:
+                log.exception("the event stream could not be taken in; trying again")
+                await asyncio.sleep(_BACKOFF)
 
     async def _join(self) -> None:
         async with self._service.connection.calls() as redis:
@@ -118,20 +121,25 @@ class EventStream:
     async def _store(self, entries: list[Entry]) -> None:
         if not entries:
             return
-        events = [self._read(entry_id, fields) for entry_id, fields in entries if fields]
-        receipt = await take_in(events, self._service)
+        events = {entry_id: self._read(entry_id, fields) for entry_id, fields in entries if fields}
+        receipt = await take_in([*events.values()], self._service)
         for wrong in receipt.rejected:
-            log.warning("wrong event in the stream", stream=self._stream, problem=wrong.problem)
+            entry_id = [*events][wrong.index].decode()
+            log.warning(
+                "wrong event in the stream",
+                stream=self._stream, entry=entry_id, problem=wrong.problem,
+            )  # fmt: skip
         async with self._service.connection.calls() as redis:
             await redis.xack(self._stream, self._group, *(entry_id for entry_id, _ in entries))
 
     def _read(self, entry_id: bytes, fields: dict[bytes, bytes]) -> object:
         """The event of an entry, or what stands in its place."""
-        text = fields.get(b"event", b"")
+        said: object = fields.get(b"event", b"").decode(errors="replace")
         try:
-            event = Event.model_validate_json(text)
-        except ValidationError:
-            return text.decode(errors="replace")
+            said = from_json(fields.get(b"event", b""))
+            event = Event.model_validate(said)
+        except ValueError:  # no JSON, or no event
+            return said
         event_id = event.event_id or f"{self._stream}:{entry_id.decode()}"
         return event.model_copy(update={"event_id": event_id})
 

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from redis import Redis
+from structlog.testing import CapturingLogger
 
 from model_export.contract.bundle import Bundle
 from service import event_stream
@@ -63,16 +64,23 @@ def test_what_was_added_before_and_after_the_start_is_stored_in_order(
 
 
 def test_a_wrong_entry_holds_up_no_other(
-    shop: Bundle, redis_url: str, stream: tuple[Any, str]
+    shop: Bundle,
+    redis_url: str,
+    stream: tuple[Any, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     redis, key = stream
-    redis.xadd(key, {"something": "else"})
-    add(redis, key, user_id="s-2")
+    told = CapturingLogger()
+    monkeypatch.setattr(event_stream, "log", told)
+    wrong = [redis.xadd(key, {"something": "else"}), add(redis, key, user_id="s-2")]
     add(redis, key, user_id="s-2", item_id="lens")
     with running_shop(shop, redis_url, event_stream=key) as client:
         assert history(client, "s-2", 1) == ["lens"]
         assert metric(client, 'streamrec_events_total{result="rejected"}') == 2
         assert pending(redis, key) == 0
+    said = [call.kwargs for call in told.calls]
+    assert [warning["entry"] for warning in said] == [entry.decode() for entry in wrong]
+    assert said[1]["problem"] == "item_id: Field required"
 
 
 def test_what_a_dead_worker_had_read_is_stored_once(
