@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -51,11 +52,14 @@ class Reloader:
         before = self._tried
         while True:
             await asyncio.sleep(self._settings.bundle_poll)
-            now = await asyncio.to_thread(fingerprint, self._settings.bundle)
-            if now == before and now != self._tried:
-                with suppress(BundleRefusedError):
-                    await self.reload()
-            before = now
+            try:
+                now = await asyncio.to_thread(fingerprint, self._settings.bundle)
+                if now == before and now != self._tried:
+                    with suppress(BundleRefusedError):
+                        await self.reload()
+                before = now
+            except Exception:
+                log.exception("the bundle could not be looked at")
 
     async def reload(self) -> bool:
         """Use what the bundle path holds now; False where that is in use already.
@@ -122,11 +126,12 @@ def fingerprint(bundle: Path) -> Fingerprint:
     """Changes whenever a file of the bundle is replaced, written to, added or removed."""
     found = []
     folder = bundle.resolve()
-    for path in folder.rglob("*"):
-        with suppress(OSError):  # it may go away meanwhile
-            about = path.stat()
-            name = path.relative_to(folder).as_posix()
-            found.append((name, about.st_ino, about.st_size, about.st_mtime_ns))
+    for parent, folders, files in os.walk(folder):  # whose errors pass, where rglob raises
+        for path in (Path(parent, name) for name in (*folders, *files)):
+            with suppress(OSError):  # it may go away meanwhile
+                about = path.stat()
+                name = path.relative_to(folder).as_posix()
+                found.append((name, about.st_ino, about.st_size, about.st_mtime_ns))
     return tuple(sorted(found))
 
 
