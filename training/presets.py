@@ -55,7 +55,7 @@ def with_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     named = dict(settings)
     preset = named.pop("preset", "base")
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise ValueError(f"preset {preset!r} is not one of {', '.join(PRESETS)}")
     return merged(PRESETS[preset], named)
 

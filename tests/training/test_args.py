@@ -38,6 +38,8 @@ def test_a_preset_lies_below_what_the_file_says(tmp_path: Path) -> None:
     assert config(tmp_path, 'preset = "base"\n') == RunConfig()
     with pytest.raises(ConfigError, match="'huge' is not one of small, base, large"):
         config(tmp_path, 'preset = "huge"\n')
+    with pytest.raises(ConfigError, match="preset"):
+        config(tmp_path, 'preset = ["small"]\n')
 
 
 @pytest.mark.parametrize("preset", PRESETS)
