@@ -148,14 +148,6 @@ class Recommender:
             )
         return await self._explained(recommendation_id, self._items.placed(record))
 
-    async def is_recorded(self, recommendation_id: str) -> bool:
-        """Whether there is anything to explain under this id.
-
-        Raises:
-            StoreError: Redis does not answer.
-        """
-        return await self._recommendations.get(recommendation_id) is not None
-
     async def _explained(self, recommendation_id: str, record: Record) -> Explanation:
         with self._metrics.stages.labels("influence").time():
             trace, influence = await self._model.readings.submit((record, self._items))

