@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 import zlib
 from collections.abc import Iterable
@@ -10,7 +11,9 @@ from typing import Any, NamedTuple
 
 from service.stores.connection import Connection, recommendation_key, unlink, user_key
 
-_PARTS = ("trace", "served", "clicked")
+_PARTS = ("record", "clicked")
+_TIDIED = 1 / 16
+"""Share of a user's records at which the list of these drops what has expired."""
 
 
 class Served(NamedTuple):
@@ -48,7 +51,8 @@ class RecommendationStore:
             StoreError: Redis does not answer; the record may be lost.
         """
         now = time.time()
-        trace, serving, _ = _keys(recommendation_id)
+        line = json.dumps(served, separators=(",", ":"))
+        stored = zlib.compress(b"%b\n%b" % (line.encode(), record), 1)
         async with (
             self._connection.calls() as redis,
             redis.pipeline(transaction=False) as pipe,
@@ -56,11 +60,11 @@ class RecommendationStore:
             if user_id is not None:
                 # Listed before it exists, so that erasure misses nothing after a crash.
                 index = user_key(user_id, "recommendations")
-                pipe.zremrangebyscore(index, "-inf", now - self._ttl)
                 pipe.zadd(index, {recommendation_id: now})
                 pipe.expire(index, self._ttl)
-            pipe.set(trace, zlib.compress(record, 1), ex=self._ttl)
-            pipe.set(serving, json.dumps(served, ensure_ascii=False), ex=self._ttl)
+                if random.random() < _TIDIED:
+                    pipe.zremrangebyscore(index, "-inf", now - self._ttl)
+            pipe.set(_keys(recommendation_id)[0], stored, ex=self._ttl)
             await pipe.execute()
 
     async def get(self, recommendation_id: str) -> bytes | None:
@@ -70,9 +74,9 @@ class RecommendationStore:
             StoreError: Redis does not answer.
         """
         async with self._connection.calls() as redis:
-            stored: Any = redis.get(_keys(recommendation_id)[0])
-            record: bytes | None = await stored
-        return None if record is None else zlib.decompress(record)
+            answer: Any = redis.get(_keys(recommendation_id)[0])
+            stored: bytes | None = await answer
+        return None if stored is None else _parts(stored)[1]
 
     async def click(self, clicks: Iterable[tuple[str, str]]) -> list[Served]:
         """Note clicks and return what each new one counts for.
@@ -93,8 +97,8 @@ class RecommendationStore:
         async with self._connection.calls() as redis:
             async with redis.pipeline(transaction=False) as pipe:
                 for recommendation_id, _ in distinct:
-                    pipe.get(_keys(recommendation_id)[1])
-                found = [value and Served(*json.loads(value)) for value in await pipe.execute()]
+                    pipe.get(_keys(recommendation_id)[0])
+                found = [value and _parts(value)[0] for value in await pipe.execute()]
             known = [
                 (recommendation_id, item_id, served)
                 for (recommendation_id, item_id), served in zip(distinct, found, strict=True)
@@ -102,7 +106,7 @@ class RecommendationStore:
             ]
             async with redis.pipeline(transaction=False) as pipe:
                 for recommendation_id, item_id, _ in known:
-                    clicked = _keys(recommendation_id)[2]
+                    clicked = _keys(recommendation_id)[1]
                     pipe.sadd(clicked, item_id)
                     pipe.expire(clicked, self._ttl)
                 added = (await pipe.execute())[::2]
@@ -127,5 +131,11 @@ class RecommendationStore:
 
 
 def _keys(recommendation_id: str) -> list[str]:
-    """Where the trace, what was served, and the clicked items are."""
+    """Where the record and the clicked items are."""
     return [recommendation_key(recommendation_id, part) for part in _PARTS]
+
+
+def _parts(stored: bytes) -> tuple[Served, bytes]:
+    """What was served, and the record, of what `put` stored."""
+    line, _, record = zlib.decompress(stored).partition(b"\n")
+    return Served(*json.loads(line)), record

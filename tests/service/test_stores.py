@@ -129,7 +129,7 @@ def test_erasure_leaves_no_key(redis_url: str, user: str) -> None:
             ),
             *(
                 f"streamrec:{{recommendation:record-of-other}}:{what}"
-                for what in ("clicked", "served", "trace")
+                for what in ("clicked", "record")
             ),
         ]
 
@@ -143,7 +143,7 @@ def test_records_expire(redis_url: str) -> None:
         assert await records.get("r") == b'{"a": 1}'
         assert await records.get("q") is None
         await records.click([("r", "a")])
-        for what in ("trace", "served", "clicked"):
+        for what in ("record", "clicked"):
             ttl: Any = connection.redis.ttl(f"streamrec:{{recommendation:r}}:{what}")
             assert 0 < await ttl <= 30
 
