@@ -60,9 +60,10 @@ async def patch_item(item_id: PathId, body: ItemPatch, service: Service) -> Item
         item = changed(item_id, base, before)
         if item is None:
             raise NotFoundError("the catalogue has no such item")
-        after = patched(item, body.values())
+        values = _each_property(item, body.values())
+        after = patched(item, values)
         if before is None or before.kind == "patch":
-            return Change("patch", _joined(before.values if before else {}, body.values()))
+            return Change("patch", _joined(before.values if before else {}, values))
         return Change("put", after.model_dump(exclude={"item_id"}, exclude_defaults=True))
 
     await service.live.change(service.model, item_id, decide)
@@ -95,6 +96,13 @@ def _trained(service: ServiceState, item_id: str) -> Item | None:
 
 def _document(item: Item) -> ItemDocument:
     return ItemDocument.model_validate(item.model_dump())
+
+
+def _each_property(item: Item, values: dict[str, Any]) -> dict[str, Any]:
+    """The same patch, where null for all properties is null for each of them."""
+    if values.get("properties", {}) is not None:
+        return values
+    return values | {"properties": dict.fromkeys(item.properties)}
 
 
 def _joined(before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -117,11 +117,18 @@ class LiveSync:
             StoreError: Redis does not answer.
         """
         added = model.bundle.catalog.row(item_id) is None
-        await self._items.change(item_id, decide, added=added)
+        before: Change | None = None
+
+        def remember(stored: Change | None) -> Change | None:
+            nonlocal before
+            before = stored
+            return decide(stored)
+
+        await self._items.change(item_id, remember, added=added)
         try:
             await self.refresh(model)
         except BundleError as error:
-            await self._items.change(item_id, lambda _: None, added=added)
+            await self._items.change(item_id, lambda _: before, added=added)
             raise ConflictError(
                 "the model in use cannot place new items; export it again"
             ) from error

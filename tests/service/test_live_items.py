@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,6 +141,36 @@ def test_a_patch_changes_what_it_names_and_takes_away_what_is_null(app: httpx.Cl
     assert second.json()["brand"] is None
     assert second.json()["properties"] == {"b": 2, "c": 3}
     assert app.get("/items/i10").json() == second.json()
+
+
+def test_a_patch_that_takes_all_properties_away(app: httpx.Client, twin: str) -> None:
+    for item in (twin, "i11"):
+        app.patch(f"/items/{item}", json={"properties": {"a": 1}})
+        patched = app.patch(f"/items/{item}", json={"properties": None}).json()
+        assert patched["properties"] == {}
+        assert app.get(f"/items/{item}").json() == patched
+        added = app.patch(f"/items/{item}", json={"properties": {"b": 2}}).json()
+        assert added["properties"] == {"b": 2}
+        assert app.get(f"/items/{item}").json() == added
+
+
+def test_a_bundle_that_waits_in_the_same_place_is_not_mixed_in(
+    live_bundle: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "bundle"
+    shutil.copytree(live_bundle, place)
+    with (
+        embedded_redis(tmp_path / "redis") as url,
+        serving(place, url, bundle_poll=3600) as client,
+    ):
+        hidden = client.patch("/items/i3", json={"available": False}).json()
+        place.rename(tmp_path / "old")
+        write_live_bundle(live_bundle, place, "live-2")
+        refused = client.put("/items/fresh", json=TWIN)
+        assert refused.status_code == 409
+        assert client.get("/items/fresh").status_code == 404
+        assert client.patch("/items/i3", json={"brand": "Lumo"}).status_code == 200
+        assert client.get("/items/i3").json() == hidden | {"brand": "Lumo"}
 
 
 def test_a_new_text_places_an_added_item_anew(app: httpx.Client, twin: str) -> None:
