@@ -8,11 +8,9 @@ large   a GPU and millions of items
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-Preset = Literal["small", "base", "large"]
-
-PRESETS: Mapping[Preset, Mapping[str, Any]] = {
+PRESETS: Mapping[str, Mapping[str, Any]] = {
     "small": {
         "items": {"text_dims": 64, "behaviour_dims": 32, "codes": 64, "levels": 3},
         "model": {"d_model": 48, "feedforward": 96, "max_history": 20},
