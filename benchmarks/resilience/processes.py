@@ -293,9 +293,13 @@ def slow_wire(port: int) -> Iterator[Wire]:
     """Run a wire in front of a port."""
     wire = Wire()
 
+    opened: list[asyncio.StreamWriter] = []
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
         with suppress(OSError):
             there, back = await asyncio.open_connection("127.0.0.1", port)
+            opened.append(back)
             await asyncio.gather(wire.pipe(reader, back, False), wire.pipe(there, writer, True))
 
     async def serve() -> None:
@@ -304,6 +308,8 @@ def slow_wire(port: int) -> Iterator[Wire]:
         ready.set()
         await stop.wait()
         server.close()
+        for writer in opened:
+            writer.close()
 
     loop, stop, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)

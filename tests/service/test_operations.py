@@ -67,6 +67,7 @@ def test_the_openapi_document_is_complete(client: httpx.Client) -> None:
         "/items",
         "/items/{item_id}",
         "/items/{item_id}/similar",
+        "/popular",
         "/users/{user_id}",
         "/users/{user_id}/history",
         "/admin/reload",
