@@ -14,7 +14,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -303,22 +304,24 @@ def slow_wire(port: int) -> Iterator[Wire]:
             await asyncio.gather(wire.pipe(reader, back, False), wire.pipe(there, writer, True))
 
     async def serve() -> None:
+        stop = asyncio.Event()
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         wire.port = server.sockets[0].getsockname()[1]
-        ready.set()
+        started.set_result((asyncio.get_running_loop(), stop))
         await stop.wait()
         server.close()
         for writer in opened:
             writer.close()
 
-    loop, stop, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
-    with ExitStack() as stack:
-        thread.start()
-        stack.callback(thread.join, 5)
-        stack.callback(loop.call_soon_threadsafe, stop.set)
-        ready.wait(5)
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    loop, stop = started.result(5)
+    try:
         yield wire
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(5)
 
 
 def run(arguments: Sequence[object], **options: object) -> subprocess.CompletedProcess[str]:
