@@ -48,7 +48,13 @@ def test_an_exported_bundle_is_verified(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("item_vectors", 0.5), ("item_vectors", np.nan), ("wide_weights", 30.0)]
+    ("name", "value"),
+    [
+        ("item_vectors", 0.5),
+        ("item_vectors", np.nan),
+        ("wide_weights", 30.0),
+        ("text_weights", 30.0),
+    ],
 )
 def test_other_numbers_are_refused(bundle: Path, run: Run, name: str, value: float) -> None:
     table = np.load(bundle / "tables" / f"{name}.npy")
