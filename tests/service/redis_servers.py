@@ -77,11 +77,7 @@ def join(ports: list[int]) -> None:
         client(port).execute_command("CLUSTER ADDSLOTS", *range(begin, end))
         client(port).execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
         client(port).execute_command("CLUSTER MEET", "127.0.0.1", ports[0])
-    for port in ports:
-        wait_for(
-            lambda port=port: (
-                client(port).cluster("INFO")["cluster_state"],
-                client(port).cluster("INFO")["cluster_known_nodes"],
-            ),
-            ("ok", str(len(ports))),
-        )
+    whole = {"cluster_state": "ok", "cluster_slots_ok": str(SLOTS), "cluster_size": str(len(ports))}
+    wait_for(
+        lambda: all(whole.items() <= client(port).cluster("INFO").items() for port in ports), True
+    )
