@@ -71,5 +71,5 @@ def _problem(event: object) -> str:
     try:
         Event.model_validate(event)
     except ValidationError as error:
-        return problems_of(error, "event")
+        return problems_of(error, Event, "event")
     raise AssertionError("a valid event was not read as one")

@@ -18,11 +18,19 @@ from datetime import datetime
 from typing import Any, Generic, Literal, NamedTuple, NotRequired, Self, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
-import httpx
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from streamrec import answers
+
+try:
+    import httpx
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "the client needs httpx, which is not installed: pip install 'stream-rec[client]' "
+        "(from a checkout: pip install '.[client]')",
+        name=missing.name,
+    ) from missing
 
 Time = datetime | str | float
 Answer = TypeVar("Answer")

@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 import os
+import re
+from importlib.metadata import requires
 
 import typer
 from typer.core import TyperGroup
@@ -54,9 +56,20 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return (
             f"this command needs the package {error.name!r}, which is not installed; "
-            "see the extras in pyproject.toml"
+            f"{_how_to_install(error.name.partition('.')[0])}"
         )
     return (
         f"{type(error).__name__}: {error}. This should not happen; run the command again with "
         f"{DEBUG}=1 to see where, and report it"
     )
+
+
+def _how_to_install(package: str) -> str:
+    """The smallest extra that brings a package which the project names; or the package by itself."""
+    known_as = {"sklearn": "scikit-learn"}.get(package, package.replace("_", "-"))
+    for requirement in requires("stream-rec") or []:
+        named = re.match(r"[\w-]+", requirement)
+        extra = re.search(r"extra == ['\"]([\w-]+)", requirement)
+        if named and extra and named[0] == known_as:
+            return f"pip install 'stream-rec[{extra[1]}]' (from a checkout: pip install '.[{extra[1]}]')"
+    return f"pip install {known_as}"

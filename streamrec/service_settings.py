@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from service.settings import Settings
+
+PREFIX = "STREAMREC_"
 
 
 def service_settings(**given: object) -> Settings:
@@ -23,4 +27,17 @@ def service_settings(**given: object) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise ConfigError(f"settings of the service: {problems_of(error)}") from error
+        raise ConfigError(f"settings of the service: {problems_of(error, Settings)}") from error
+
+
+def misspelt(variables: Iterable[str]) -> Iterator[str]:
+    """A sentence for every STREAMREC_ variable that no setting has the name of."""
+    from service.settings import Settings
+    from streamrec.outcome import DEBUG
+
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {DEBUG}
+    for name in variables:
+        if name.startswith(PREFIX) and name not in known:
+            alike = get_close_matches(name, known, 1)
+            meant = f"; did you mean {alike[0]}?" if alike else ""
+            yield f"{name} is no setting of the service and does nothing{meant}"

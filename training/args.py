@@ -190,7 +190,7 @@ def load_config(path: Path | None) -> RunConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration {path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        raise ConfigError(f"configuration {path}: {problems_of(error)}") from error
+        raise ConfigError(f"configuration {path}: {problems_of(error, RunConfig)}") from error
     except ValueError as error:
         raise ConfigError(f"configuration {path}: {error}") from error
     if (deepest := max(dict(config.inference.efforts).values())) > config.model.max_steps:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,13 @@ def _deliberate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
         history = train_deliberator(
             deliberator, lists, validation, texts, run.config, folder, run.seed, progress
         )
+        best = max((record["metrics"] for record in history), key=itemgetter("objective"))
+        if best["objective"] <= best["ndcg@10 round 0"]:
+            run.folder.tell(
+                f"deliberation did not beat the mix on validation (NDCG@10 {best['objective']:.4f}, the mix "
+                f"{best['ndcg@10 round 0']:.4f}) and stays out of the answers: {len(lists):,} lists were "
+                "too few to learn it from; histories of more users are what helps"
+            )
         return {"mix": mix, "lists": len(lists), "history": history}
 
     config = run.config

@@ -158,8 +158,12 @@ def install(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
+        body = getattr(request.scope.get("route"), "body_field", None)
         errors = [
-            FieldError(location=".".join(map(str, found["loc"])), message=message_of(found))
+            FieldError(
+                location=".".join(map(str, found["loc"])),
+                message=message_of(found, body and body.field_info.annotation, found["loc"]),
+            )
             for found in error.errors()
         ]
         kind = Kind(422, "invalid-request", "The request is not valid")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ def serve(
 ) -> None:
     """Answer POST /recommend, /explain and /events; the OpenAPI document is at /docs.
 
-    Everything else is set by environment variables STREAMREC_*, see service/settings.py.
+    Everything else is set by environment variables STREAMREC_*, see docs/operations.md.
 
     \b
     Examples:
@@ -30,8 +31,11 @@ def serve(
       REDIS_URL=redis://localhost:6379/0 streamrec serve --bundle bundle --host 0.0.0.0 --workers 4
     """
     from service.server import serve as serve_bundle
-    from streamrec.service_settings import service_settings
+    from streamrec.console import remark
+    from streamrec.service_settings import misspelt, service_settings
 
+    for sentence in misspelt(os.environ):
+        remark(sentence)
     given: dict[str, Any] = {
         "bundle": bundle,
         "host": host,

@@ -47,6 +47,32 @@ def test_problems(client: httpx.Client, method: str, path: str, status: int) -> 
         assert response.headers["allow"]
 
 
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({"user": "u-1"}, "body.user: unknown key; known are user_id, history, count"),
+        (
+            {"filter": {"category": "x"}},
+            "body.filter.category: unknown key; known are include_items",
+        ),
+        ({"filter": {"categories": {"or": []}}}, "unknown key; known are any, all, none"),
+        ({"history": [{"id": "camera"}]}, "unknown key; known are item_id, timestamp, event_type"),
+    ],
+)
+def test_an_unknown_key_names_the_known_ones(
+    client: httpx.Client, body: dict[str, object], problem: str
+) -> None:
+    response = client.post("/recommend", json=body)
+    assert_problem(response, 422)
+    assert problem in response.json()["detail"]
+
+
+def test_an_event_with_an_unknown_key_is_told_the_known_ones(client: httpx.Client) -> None:
+    event = {"user_id": "u", "item_id": "camera", "kind": "view"}
+    (rejected,) = client.post("/events", json={"events": [event]}).json()["rejected"]
+    assert rejected["problem"].startswith("kind: unknown key; known are event_id, user_id, item_id")
+
+
 def test_a_path_names_all_of_its_methods(client: httpx.Client) -> None:
     answer = client.post("/items/lens")
     assert_problem(answer, 405)

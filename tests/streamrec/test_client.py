@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from service.app import create_app
 from service.settings import Settings
 from streamrec import answers, client
 from streamrec.client import AsyncClient, Client, Event, ProblemError, Question
+from tests.blocked_imports import blocking
 from tests.service.conftest import redis_url, running, running_shop, tiny_bundle
 from tests.service.conftest import shop as hand_made_shop
 
@@ -175,6 +177,17 @@ def test_answers_and_questions_are_those_of_the_openapi_document(http: httpx.Cli
     assert set(get_type_hints(client.Seen)) == fields("HistoryEntry")
     effort = get_args(get_type_hints(Question)["effort"])
     assert list(effort) == schemas["RecommendRequest"]["properties"]["effort"]["enum"]
+
+
+def test_without_httpx_it_says_what_to_install(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import streamrec.client"],
+        env=os.environ | blocking(tmp_path, ["httpx"]),
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "the client needs httpx" in done.stderr
+    assert "pip install 'stream-rec[client]'" in done.stderr.splitlines()[-1]
 
 
 def test_it_needs_nothing_of_the_service() -> None:

@@ -78,7 +78,24 @@ def test_debugging_shows_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     fail(monkeypatch, ModuleNotFoundError("No module named 'torch'", name="torch"))
-    assert "'torch', which is not installed" in streamrec("sample-data", "out").stderr
+    said = streamrec("sample-data", "out").stderr
+    assert "'torch', which is not installed; pip install 'stream-rec[training]'" in said
+
+
+@pytest.mark.parametrize(
+    ("module", "remedy"),
+    [
+        ("sklearn.cluster", "'stream-rec[training]'"),
+        ("onnxruntime", "'stream-rec[cpu]'"),
+        ("fastapi", "'stream-rec[service]'"),
+        ("odd_one", "pip install odd-one"),
+    ],
+)
+def test_a_missing_package_comes_with_an_extra(
+    monkeypatch: pytest.MonkeyPatch, module: str, remedy: str
+) -> None:
+    fail(monkeypatch, ModuleNotFoundError("missing", name=module))
+    assert remedy in streamrec("sample-data", "out").stderr
 
 
 def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,15 @@ def test_a_changed_setting_repeats_only_what_depends_on_it(
     assert "stage3: started" in result.stderr
 
 
+def test_deliberation_that_does_not_help_is_said(shop: Path, trained: Path, tmp_path: Path) -> None:
+    run, config = tmp_path / "run", tmp_path / "config.toml"
+    shutil.copytree(trained, run)
+    hopeless = "[deliberate]\nlearning_rate = 1e-9"
+    config.write_text((shop / "config.toml").read_text().replace("[deliberate]", hopeless))
+    result = train(shop, run, "--config", config, "--stage", "stage2_deliberate")
+    assert "deliberation did not beat the mix on validation" in result.stderr
+
+
 def test_the_report_holds_every_step_and_needs_no_other_file(trained: Path) -> None:
     page = (trained / "report.html").read_text(encoding="utf-8")
     for step in STEPS:

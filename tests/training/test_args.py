@@ -59,7 +59,8 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     for where in ("run.toml", "model.d_modl", "model.dropout", "stage3.group", "nothing"):
         assert where in str(error.value)
     assert len(str(error.value).splitlines()) == 1
-    assert "model.d_modl: unknown key" in str(error.value)
+    assert "model.d_modl: unknown key; known are d_model, heads, encoder_layers" in str(error.value)
+    assert "nothing: unknown key; known are data, items, evidence" in str(error.value)
 
 
 @pytest.mark.parametrize("section", ["model", "deliberation"])

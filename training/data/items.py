@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,16 @@ KNOWN = (
     columns.DESCRIPTION,
     columns.AVAILABLE,
 )
+PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")
+"""No leading zero, no exponent, and few enough digits for every reader of JSON: those of ids are text."""
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def read_items(path: Path) -> Catalog:
     """Read a catalogue in file order. Only item_id is required; unknown columns become properties.
+
+    A column of text whose every cell is a plain number holds numbers; one of `true` and `false` alone,
+    truth values.
 
     Raises:
         DataError: the file is wrong; names the file, the row and the column.
@@ -40,7 +47,7 @@ def read_items(path: Path) -> Catalog:
     descriptions = _optional_text(table, columns.DESCRIPTION)
     categories = _cells(table, columns.CATEGORIES)
     available = _cells(table, columns.AVAILABLE)
-    properties = {name: _cells(table, name) for name in table.columns if name not in KNOWN}
+    properties = {name: _typed(_cells(table, name)) for name in table.columns if name not in KNOWN}
     return Catalog(
         Item(
             item_id=item_id,
@@ -78,6 +85,16 @@ def _refuse_duplicates(table: Table, item_ids: pl.Series) -> None:
 
 def _cells(table: Table, column: str) -> list[Any]:
     return table[column].to_list() if column in table else [None] * len(table)
+
+
+def _typed(cells: list[Any]) -> list[Any]:
+    """The cells of a column, read as numbers or truth values where all of them are written as such."""
+    filled = [cell for cell in cells if cell not in (None, "")]
+    if not all(isinstance(cell, str) for cell in filled) or not (
+        all(map(PLAIN_NUMBER.fullmatch, filled)) or {"true", "false"}.issuperset(filled)
+    ):
+        return cells
+    return [json.loads(cell) if cell else None for cell in cells]
 
 
 def _optional_text(table: Table, column: str) -> list[str | None]:

@@ -50,6 +50,24 @@ def test_json_keeps_lists_and_types(tmp_path: Path) -> None:
     assert second == Item(item_id="x", properties={"pp": "three", "sizes": [1, {"eu": 42}]})
 
 
+def test_text_that_is_all_numbers_or_truth_values_is_read_as_such(tmp_path: Path) -> None:
+    path = write_text(
+        tmp_path / "items.csv",
+        "item_id,price,stock,sale,ean,article,size,flag\n"
+        "1,19.90,3,true,4006381333931,0012,38,yes\n"
+        "2,,-1,false,40063813339310001,7,XL,no\n",
+    )
+    first, second = read_items(path).items
+    assert first.properties == {
+        "price": 19.9, "stock": 3, "sale": True,
+        "ean": "4006381333931", "article": "0012", "size": "38", "flag": "yes",
+    }  # fmt: skip
+    assert second.properties == {
+        "stock": -1, "sale": False,
+        "ean": "40063813339310001", "article": "7", "size": "XL", "flag": "no",
+    }  # fmt: skip
+
+
 def test_parquet_keeps_lists_and_types(tmp_path: Path) -> None:
     path = tmp_path / "items.parquet"
     pl.DataFrame(
