@@ -58,6 +58,8 @@ def serve(settings: Settings) -> None:
             "service.server:worker_app",
             factory=True,
             http=StrictProtocol,
+            # uvloop accepts one connection a turn, so that a crowd waits for seconds to be refused.
+            loop="asyncio",
             host=settings.host,
             port=settings.port,
             workers=settings.workers,

@@ -41,4 +41,4 @@ if __name__ == "__main__":
     configure_logging()
     chosen = Settings()
     app = create_app(chosen, load_eager)
-    uvicorn.run(app, port=chosen.port, log_config=None, access_log=False)
+    uvicorn.run(app, port=chosen.port, loop="asyncio", log_config=None, access_log=False)
