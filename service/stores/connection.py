@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from service.errors import StoreError
 from service.stores.redis_url import AnyRedis, open_redis, watchers
+from service.stores.shared import Command, SharedConnection
 
 
 class Connection:
@@ -38,6 +39,8 @@ class Connection:
         self._free = asyncio.Semaphore(max_connections)
         self._timeout = timeout
         self._on_error = on_error
+        pool = getattr(self.redis, "connection_pool", None)  # a cluster has one for each node
+        self._shared = SharedConnection(pool, timeout) if pool else None
 
     @asynccontextmanager
     async def calls(self) -> AsyncIterator[AnyRedis]:
@@ -53,18 +56,36 @@ class Connection:
             self._on_error()
             raise StoreError("the history store does not answer") from error
 
+    async def ask(self, *commands: Command) -> list[Any]:
+        """The answers to some commands, in one round trip and with one time limit.
+
+        Raises:
+            StoreError: as `calls`; some of the commands may be done.
+        """
+        if self._shared is None:
+            async with self.calls() as redis, redis.pipeline(transaction=False) as pipe:
+                for command in commands:
+                    pipe.execute_command(*command)
+                answers: list[Any] = await pipe.execute()
+                return answers
+        try:
+            return await self._shared.ask(commands)
+        except (RedisError, OSError) as error:
+            self._on_error()
+            raise StoreError("the history store does not answer") from error
+
     async def ping(self) -> None:
         """Ask for a sign of life.
 
         Raises:
             StoreError: there is none.
         """
-        async with self.calls() as redis:
-            pong: Any = redis.ping()
-            await pong
+        await self.ask(("PING",))
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._shared:
+            await self._shared.close()
         for client in (self.redis, *watchers(self.redis)):
             await client.aclose()
 

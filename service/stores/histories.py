@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.exceptions import WatchError
 
@@ -26,8 +26,7 @@ _LEARNT_FROM = 50
 """Events before a new one that may have led to it."""
 
 
-@dataclass(frozen=True)
-class Interaction:
+class Interaction(NamedTuple):
     """One event of a history.
 
     Attributes:
@@ -118,9 +117,7 @@ class HistoryStore:
             StoreError: Redis does not answer.
         """
         key = _keys(user_id)[1 if beside else 0]
-        async with self._connection.calls() as redis:
-            stored: Any = redis.lrange(key, 0, -1)
-            lines: list[bytes] = await stored
+        [lines] = await self._connection.ask(("LRANGE", key, 0, -1))
         return [Interaction(*values) for values in json.loads(b"[%b]" % b",".join(lines))]
 
     async def replace(self, histories: Iterable[tuple[str, Sequence[Interaction]]]) -> None:

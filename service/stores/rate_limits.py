@@ -6,7 +6,6 @@ Each client has one number in Redis, the time at which it will have used up what
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from service.stores.connection import Connection
 
@@ -46,8 +45,8 @@ class RateLimits:
             StoreError: Redis does not answer; nothing is known of the client.
         """
         name = hashlib.blake2b(client.encode(), digest_size=12).hexdigest()
-        async with self._connection.calls() as redis:
-            taken: Any = redis.eval(
-                _TAKE, 1, f"streamrec:rate:{name}", str(self._interval), str(self._burst)
-            )
-            return float(await taken)
+        key = f"streamrec:rate:{name}"
+        [wait] = await self._connection.ask(
+            ("EVAL", _TAKE, 1, key, str(self._interval), str(self._burst))
+        )
+        return float(wait)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from service.stores.connection import Connection, recommendation_key, unlink, user_key
+from service.stores.shared import Command
 
 _PARTS = ("record", "clicked")
 _TIDIED = 1 / 16
@@ -53,19 +54,18 @@ class RecommendationStore:
         now = time.time()
         line = json.dumps(served, separators=(",", ":"))
         stored = zlib.compress(b"%b\n%b" % (line.encode(), record), 1)
-        async with (
-            self._connection.calls() as redis,
-            redis.pipeline(transaction=False) as pipe,
-        ):
-            if user_id is not None:
-                # Listed before it exists, so that erasure misses nothing after a crash.
-                index = user_key(user_id, "recommendations")
-                pipe.zadd(index, {recommendation_id: now})
-                pipe.expire(index, self._ttl)
-                if random.random() < _TIDIED:
-                    pipe.zremrangebyscore(index, "-inf", now - self._ttl)
-            pipe.set(_keys(recommendation_id)[0], stored, ex=self._ttl)
-            await pipe.execute()
+        commands: list[Command] = [("SET", _keys(recommendation_id)[0], stored, "EX", self._ttl)]
+        if user_id is not None:
+            # Listed before it exists, so that erasure misses nothing after a crash.
+            index = user_key(user_id, "recommendations")
+            listing: list[Command] = [
+                ("ZADD", index, str(now), recommendation_id),
+                ("EXPIRE", index, self._ttl),
+            ]
+            if random.random() < _TIDIED:
+                listing.append(("ZREMRANGEBYSCORE", index, "-inf", str(now - self._ttl)))
+            commands = listing + commands
+        await self._connection.ask(*commands)
 
     async def get(self, recommendation_id: str) -> bytes | None:
         """The record, or None where there is none (any more).
@@ -73,9 +73,7 @@ class RecommendationStore:
         Raises:
             StoreError: Redis does not answer.
         """
-        async with self._connection.calls() as redis:
-            answer: Any = redis.get(_keys(recommendation_id)[0])
-            stored: bytes | None = await answer
+        [stored] = await self._connection.ask(("GET", _keys(recommendation_id)[0]))
         return None if stored is None else _parts(stored)[1]
 
     async def click(self, clicks: Iterable[tuple[str, str]]) -> list[Served]:

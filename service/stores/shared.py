@@ -1,0 +1,106 @@
+"""One connection to Redis that every request shares.
+
+Commands leave as they come and their answers return in that order (pipelining): a request neither takes a
+connection from a pool nor gives one back, which costs redis-py more than the commands themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import RedisError, ResponseError
+
+Command = tuple[str | bytes | int, ...]
+
+
+class SharedConnection:
+    """Opened when it is first needed, and again after it was lost.
+
+    Args:
+        pool: knows the server, how to log in there, and, behind Sentinels, which one it is now.
+        timeout: seconds until an answer, or a connection, is given up.
+    """
+
+    def __init__(self, pool: ConnectionPool, timeout: float) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self._connection: AbstractConnection | None = None
+        self._opening = asyncio.Lock()
+        self._waiting: deque[tuple[int, asyncio.Future[list[Any]]]] = deque()
+        self._receiver: asyncio.Task[None] | None = None
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """The answer to each of some commands.
+
+        Raises:
+            RedisError: Redis cannot be reached, or refused one of them; the others may be done.
+            OSError: likewise; a TimeoutError where it took too long.
+        """
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        connection = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                connection = self._connection or await self._open()
+                packed = connection.pack_commands(commands)
+                self._waiting.append((len(commands), future))
+                await connection.send_packed_command(packed, check_health=False)
+                answers = await future
+        except TimeoutError:
+            if connection and connection is self._connection:
+                await self.close()  # what it still owes would come too late
+            raise
+        for answer in answers:
+            if isinstance(answer, RedisError):
+                raise answer
+        return answers
+
+    async def close(self) -> None:
+        """Close it; who waits is told so."""
+        connection, receiver = self._connection, self._receiver
+        self._lose(LostError("the connection was closed"))
+        if receiver:
+            receiver.cancel()
+        if connection:
+            await connection.disconnect(nowait=True)
+
+    async def _open(self) -> AbstractConnection:
+        async with self._opening:
+            if self._connection is None:
+                connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+                await connection.connect()  # type: ignore[no-untyped-call]
+                # Who asks sets the time limit; one of redis-py's for each write costs a task.
+                connection.socket_timeout = None
+                self._connection = connection
+                self._receiver = asyncio.create_task(self._receive(connection), name="redis")
+            return self._connection
+
+    async def _receive(self, connection: AbstractConnection) -> None:
+        answers: list[Any] = []
+        while True:
+            try:
+                answers.append(await connection.read_response(timeout=math.inf))
+            except ResponseError as refusal:
+                answers.append(refusal)
+            except (RedisError, OSError) as error:
+                if connection is self._connection:
+                    self._lose(error)
+                return
+            count, future = self._waiting[0]
+            if len(answers) == count:
+                self._waiting.popleft()
+                if not future.done():  # whoever asked may have left
+                    future.set_result(answers)
+                answers = []
+
+    def _lose(self, error: Exception) -> None:
+        self._connection = self._receiver = None
+        while self._waiting:
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(error)

@@ -1,0 +1,90 @@
+"""The connection that all requests share: whose answer is whose, and what happens when it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from service.errors import StoreError
+from service.stores.connection import Connection
+from tests.service.redis_servers import client, free_ports, server
+
+
+def with_server(folder: Path, check: Callable[..., Awaitable[None]], timeout: float = 10) -> None:
+    """Run an async check of a connection, its Redis process and the port of it."""
+    (port,) = free_ports(1)
+
+    async def run(process: object) -> None:
+        connection = Connection(f"redis://127.0.0.1:{port}", timeout, max_connections=8)
+        try:
+            await check(connection, process, port)
+        finally:
+            await connection.close()
+
+    with server(folder, port) as process:
+        asyncio.run(run(process))
+
+
+def test_each_gets_its_own_answers_over_one_connection(tmp_path: Path) -> None:
+    async def check(connection: Connection, _: object, port: int) -> None:
+        async def one(number: int) -> None:
+            key = f"k{number}"
+            answers = await connection.ask(("SET", key, number), ("INCR", key), ("GET", key))
+            assert answers == [b"OK", number + 1, str(number + 1).encode()]
+
+        await asyncio.gather(*map(one, range(200)))
+        assert len(client(port).client_list()) == 2  # this client that looks, and the one looked at
+
+    with_server(tmp_path, check)
+
+
+def test_a_refused_command_fails_alone(tmp_path: Path) -> None:
+    async def check(connection: Connection, *_: object) -> None:
+        wrong = connection.ask(("SET", "text", "x"), ("INCR", "text"), ("SET", "after", "y"))
+        found = await asyncio.gather(
+            wrong, connection.ask(("GET", "after")), return_exceptions=True
+        )
+        assert isinstance(found[0], StoreError)
+        assert found[1] == [b"y"]
+
+    with_server(tmp_path, check)
+
+
+def test_answers_that_nobody_waits_for_go_to_nobody_else(tmp_path: Path) -> None:
+    async def check(connection: Connection, *_: object) -> None:
+        await connection.ask(("SET", "a", "1"))
+        leaving = asyncio.create_task(connection.ask(("GET", "a"), ("GET", "a")))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        assert await connection.ask(("GET", "b")) == [None]
+
+    with_server(tmp_path, check)
+
+
+def test_a_lost_connection_fails_whoever_waits_and_is_opened_again(tmp_path: Path) -> None:
+    async def check(connection: Connection, _: object, port: int) -> None:
+        waiting = asyncio.create_task(connection.ask(("BLPOP", "nothing", 0)))
+        await asyncio.sleep(0.2)
+        client(port).client_kill_filter(_type="normal", skipme=True)
+        with pytest.raises(StoreError):
+            await waiting
+        assert await connection.ask(("PING",)) == [b"PONG"]
+
+    with_server(tmp_path, check)
+
+
+def test_a_server_that_hangs_is_given_up_in_time_and_found_again(tmp_path: Path) -> None:
+    async def check(connection: Connection, process: object, _: int) -> None:
+        await connection.ask(("SET", "a", "1"))
+        process.send_signal(signal.SIGSTOP)  # type: ignore[attr-defined]
+        asked = [connection.ask(("GET", "a")) for _ in range(5)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert all(isinstance(error, StoreError) for error in found)
+        process.send_signal(signal.SIGCONT)  # type: ignore[attr-defined]
+        assert await connection.ask(("GET", "a")) == [b"1"]
+
+    with_server(tmp_path, check, timeout=1)
