@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -26,6 +27,7 @@ from service.api import (
     users,
 )
 from service.api.admission import Admission
+from service.api.direct import DirectRecommend
 from service.api.gate import Gate, SecurityHeaders
 from service.api.middleware import BodyLimit, EncodedIds, RequestContext
 from service.api.openapi import document_of
@@ -93,6 +95,9 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
                 await live.refresh(model)
         except StoreError:
             log.warning("redis does not answer; recommendations are degraded until it does")
+        # The collector would visit the catalogue again and again, and find nothing.
+        gc.collect()
+        gc.freeze()
         log.info("ready", model_version=model.version, items=len(model.bundle.catalog))
         watching = asyncio.create_task(app.state.reloader.watch(), name="watch-bundle")
         following = asyncio.create_task(live.run(), name="follow-items")
@@ -129,6 +134,7 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
     if settings.page:
         app.include_router(page.router)
     errors.install(app)
+    app.add_middleware(DirectRecommend)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, seconds=settings.body_seconds)
     app.add_middleware(Admission, limit=settings.queue_size + settings.max_batch, metrics=metrics)
     app.add_middleware(Gate, keys=ApiKeys.of(settings), metrics=metrics)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from service.errors import OverloadedError
 
 Query = TypeVar("Query")
 Answer = TypeVar("Answer")
+_Waiting = tuple[Query, asyncio.Future[Answer]]
 
 
 class MicroBatcher(Generic[Query, Answer]):
@@ -34,10 +35,10 @@ class MicroBatcher(Generic[Query, Answer]):
         max_batch: int,
     ) -> None:
         self._answer_all = answer_all
+        self._queue_size = queue_size
         self._max_batch = max_batch
-        self._queue: asyncio.Queue[tuple[Query, asyncio.Future[Answer]]] = asyncio.Queue(queue_size)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self._task: asyncio.Task[None] | None = None
+        self._queue: SimpleQueue[_Waiting[Query, Answer] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
 
     @property
     def depth(self) -> int:
@@ -46,16 +47,13 @@ class MicroBatcher(Generic[Query, Answer]):
 
     async def start(self) -> None:
         """Begin to answer; needs a running event loop."""
-        self._task = asyncio.create_task(self._run(), name="micro-batcher")
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
 
     async def stop(self) -> None:
         """Answer everything that waits, then end."""
-        await self._queue.join()
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        self._thread.shutdown()
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
 
     async def submit(self, query: Query) -> Answer:
         """The answer to one query.
@@ -63,42 +61,39 @@ class MicroBatcher(Generic[Query, Answer]):
         Raises:
             OverloadedError: the queue is full.
         """
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        try:
-            self._queue.put_nowait((query, future))
-        except asyncio.QueueFull:
-            raise OverloadedError(
-                "too many requests wait for the model; try again shortly"
-            ) from None
+        if self._queue.qsize() >= self._queue_size:
+            raise OverloadedError("too many requests wait for the model; try again shortly")
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._queue.put((query, future))
         return await future
 
-    async def _run(self) -> None:
-        while True:
-            waiting = [await self._queue.get()]
+    def _run(self) -> None:
+        last = False
+        while not last:
+            waiting = [self._queue.get()]
             while len(waiting) < self._max_batch and not self._queue.empty():
-                waiting.append(self._queue.get_nowait())
+                waiting.append(self._queue.get())
+            last = None in waiting
             # A caller that went away has cancelled its future.
-            wanted = [(query, future) for query, future in waiting if not future.done()]
+            wanted = [entry for entry in waiting if entry is not None and not entry[1].done()]
             if wanted:
-                await self._answer(wanted)
-            for _ in waiting:
-                self._queue.task_done()
+                self._answer(wanted)
 
-    async def _answer(self, batch: list[tuple[Query, asyncio.Future[Answer]]]) -> None:
-        loop = asyncio.get_running_loop()
-
-        def run() -> None:
-            for place, answer in self._answer_all([query for query, _ in batch]):
-                loop.call_soon_threadsafe(_resolve, batch[place][1], answer)
-
+    def _answer(self, batch: list[_Waiting[Query, Answer]]) -> None:
+        tell = self._loop.call_soon_threadsafe
         try:
-            await loop.run_in_executor(self._thread, run)
+            for place, answer in self._answer_all([query for query, _ in batch]):
+                tell(_resolve, batch[place][1], answer)
         except Exception as error:
             for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
+                tell(_fail, future, error)
 
 
 def _resolve(future: asyncio.Future[Answer], answer: Answer) -> None:
     if not future.done():
         future.set_result(answer)
+
+
+def _fail(future: asyncio.Future[Answer], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

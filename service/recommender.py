@@ -233,7 +233,7 @@ class Recommender:
             exclude_seen=request.exclude_seen,
             thoughts=answer.thoughts,
             items=[
-                ItemTrace.model_construct(row=row, score=round(score, 5), ranks=path, reasons=why)
+                ItemTrace(row, round(score, 5), path, why)
                 for row, score, path, why in zip(
                     answer.rows.tolist(),
                     answer.scores.tolist(),

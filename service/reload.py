@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -138,3 +139,4 @@ def fingerprint(bundle: Path) -> Fingerprint:
 async def _retire(model: LoadedModel) -> None:
     await model.requests.ended()
     await model.stop()
+    gc.unfreeze()  # so that its turn to be collected comes

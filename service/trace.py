@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,7 +170,7 @@ class Reasoner(Protocol):
         ...
 
 
-class ItemTrace(BaseModel):
+class ItemTrace(NamedTuple):
     """One recommended item: its score, its rank after each step, its reasons and what they name."""
 
     row: int
@@ -217,11 +217,9 @@ class Record(BaseModel):
             return [rows.get(row, row) for row in old]
 
         items = [
-            item.model_copy(
-                update={
-                    "row": rows.get(item.row, item.row),
-                    "reasons": [(kind, new(named)) for kind, named in item.reasons],
-                }
+            item._replace(
+                row=rows.get(item.row, item.row),
+                reasons=[(kind, new(named)) for kind, named in item.reasons],
             )
             for item in self.items
         ]

@@ -145,16 +145,22 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def service_problem(scope: Mapping[str, Any], error: ServiceError) -> JSONResponse:
+    """The problem document for what the service could not do."""
+    kind = TABLE[type(error)]
+    if kind.status == 503:
+        scope["app"].state.metrics.rejected.labels(kind.slug).inc()
+    reasons = error.reasons if isinstance(error, NotReadyError) else []
+    errors = [FieldError(location="service", message=reason) for reason in reasons]
+    return problem_response(scope, kind, str(error), errors)
+
+
 def install(app: FastAPI) -> None:
     """Let `app` answer every error with a problem document."""
 
     async def service_error(request: Request, error: Exception) -> JSONResponse:
-        kind = TABLE[type(error)]  # type: ignore[index]
-        if kind.status == 503:
-            request.app.state.metrics.rejected.labels(kind.slug).inc()
-        reasons = error.reasons if isinstance(error, NotReadyError) else []
-        errors = [FieldError(location="service", message=reason) for reason in reasons]
-        return problem_response(request.scope, kind, str(error), errors)
+        assert isinstance(error, ServiceError)
+        return service_problem(request.scope, error)
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)

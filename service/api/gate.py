@@ -29,6 +29,8 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+_HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 # The documentation is FastAPI's, which loads its viewer from there.
 _CDN = "https://cdn.jsdelivr.net"
 _DOCS_POLICY = (
@@ -60,7 +62,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         needed = needed_scope(scope["method"], scope["path"])
-        if shows_answer(HTTPConnection(scope)):
+        if scope["path"].startswith("/explain/") and shows_answer(HTTPConnection(scope)):
             needed = None
         refused = None if needed is None else await self._refusal(scope, needed)
         if refused is None:
@@ -117,13 +119,13 @@ class SecurityHeaders:
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
                 if scope["path"] in {"/docs", "/redoc"}:
-                    headers["Content-Security-Policy"] = _DOCS_POLICY
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-                if scope["scheme"] == "https":
-                    headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+                    MutableHeaders(scope=message)["Content-Security-Policy"] = _DOCS_POLICY
+                own = {name for name, _ in message["headers"]}
+                added = [header for header in _RAW_HEADERS if header[0] not in own]
+                if scope["scheme"] == "https" and _HTTPS_ONLY[0] not in own:
+                    added.append(_HTTPS_ONLY)
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         await self._app(scope, receive, send_safely)
