@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -38,6 +39,7 @@ class MicroBatcher(Generic[Query, Answer]):
         self._queue_size = queue_size
         self._max_batch = max_batch
         self._queue: SimpleQueue[_Waiting[Query, Answer] | None] = SimpleQueue()
+        self._answered: deque[tuple[asyncio.Future[Answer], Answer]] = deque()
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
 
     @property
@@ -83,15 +85,20 @@ class MicroBatcher(Generic[Query, Answer]):
         tell = self._loop.call_soon_threadsafe
         try:
             for place, answer in self._answer_all([query for query, _ in batch]):
-                tell(_resolve, batch[place][1], answer)
+                self._answered.append((batch[place][1], answer))
+                # Waking the event loop costs a system call and the interpreter's lock: once for all
+                # answers that come in a row.
+                if len(self._answered) == 1:
+                    tell(self._resolve)
         except Exception as error:
             for _, future in batch:
                 tell(_fail, future, error)
 
-
-def _resolve(future: asyncio.Future[Answer], answer: Answer) -> None:
-    if not future.done():
-        future.set_result(answer)
+    def _resolve(self) -> None:
+        while self._answered:
+            future, answer = self._answered.popleft()
+            if not future.done():
+                future.set_result(answer)
 
 
 def _fail(future: asyncio.Future[Answer], error: Exception) -> None:

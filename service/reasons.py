@@ -60,11 +60,12 @@ def _supporters(
     table: NeighbourTable, history: Sequence[int], rows: NDArray[np.int64]
 ) -> list[list[int]]:
     """For each of `rows`, the history items that name it as a neighbour, strongest first."""
-    newest_first = np.asarray(history, dtype=np.int64)[::-1]
-    sources, age = np.unique(newest_first, return_index=True)
-    support = table.links(sources, rows) * _DECAY**age
-    strongest = np.argsort(-support, axis=1, kind="stable")[:, :_NAMED]
-    return [
-        [int(sources[place]) for place in places if line[place] > 0]
-        for line, places in zip(support, strongest, strict=True)
-    ]
+    ages: dict[int, int] = {}
+    for age, source in enumerate(reversed(history)):
+        ages.setdefault(source, age)
+    sources = [*ages]
+    support: list[list[tuple[float, int]]] = [[] for _ in rows]
+    for place, number, weight in table.links(np.array(sources, dtype=np.int64), rows):
+        source = sources[number]
+        support[place].append((-weight * _DECAY ** ages[source], source))
+    return [[source for _, source in sorted(found)[:_NAMED]] for found in support]

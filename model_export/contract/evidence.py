@@ -7,7 +7,7 @@ explain themselves ("bought after …", "similar to …"), and know a new item o
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,16 +56,22 @@ class NeighbourTable:
         total[rows] = 0
         return rows, scores
 
-    def links(self, sources: NDArray[np.integer], rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Weight of each of `rows` (count, distinct) as a neighbour of each source (count, sources)."""
+    def links(
+        self, sources: NDArray[np.integer], rows: NDArray[np.integer]
+    ) -> Iterator[tuple[int, int, float]]:
+        """Which of `rows` (count, distinct) are neighbours of which of `sources`, and how strong.
+
+        Yields:
+            Place in `rows`, place in `sources`, weight; nothing where it is 0.
+        """
         place = _scratch("place", len(self.items), np.int32(PADDING))
         place[rows] = np.arange(len(rows))
         places = place.take(self.items[sources])
         place[rows] = PADDING
         source, column = np.nonzero(places != PADDING)
-        weights = np.zeros((len(rows), len(sources)), dtype=np.float32)
-        weights[places[source, column], source] = self.weights[sources[source], column]
-        return weights
+        weights = self.weights[sources[source], column].tolist()
+        links = zip(places[source, column].tolist(), source.tolist(), weights, strict=True)
+        return (link for link in links if link[2])
 
     def score(
         self,

@@ -177,8 +177,9 @@ def test_counts_of_both_times_weigh_as_if_counted_together(tiny_bundle: Path) ->
         return float(count / (together**0.5 + shrink))
 
     sources, followers = np.array([row]), np.array([known, stranger])
-    [[with_known], [with_stranger]] = scorer.tables["memory"].links(sources, followers)
-    [[back]] = scorer.tables["reverse"].links(followers[1:], sources)
+    found = sorted(scorer.tables["memory"].links(sources, followers))
+    (_, _, with_known), (_, _, with_stranger) = found
+    [(_, _, back)] = scorer.tables["reverse"].links(followers[1:], sources)
     assert back == with_stranger
     assert with_known == pytest.approx(weight(known, counted + 4, 4), rel=1e-4)
     assert with_stranger == pytest.approx(weight(stranger, 500, 6), rel=1e-4)
