@@ -31,7 +31,7 @@ class SharedConnection:
         self._pool = pool
         self._timeout = timeout
         self._connection: AbstractConnection | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[AbstractConnection] | None = None
         self._waiting: deque[tuple[int, asyncio.Future[list[Any]]]] = deque()
         self._receiver: asyncio.Task[None] | None = None
 
@@ -46,7 +46,7 @@ class SharedConnection:
         connection = None
         try:
             async with asyncio.timeout(self._timeout):
-                connection = self._connection or await self._open()
+                connection = self._connection or await self._opened()
                 packed = connection.pack_commands(commands)
                 self._waiting.append((len(commands), future))
                 await connection.send_packed_command(packed, check_health=False)
@@ -64,21 +64,31 @@ class SharedConnection:
         """Close it; who waits is told so."""
         connection, receiver = self._connection, self._receiver
         self._lose(LostError("the connection was closed"))
-        if receiver:
-            receiver.cancel()
+        for task in (self._opening, receiver):
+            if task:
+                task.cancel()
         if connection:
             await connection.disconnect(nowait=True)
 
+    async def _opened(self) -> AbstractConnection:
+        """Opened by all who wait for it together: one who leaves, as at a deadline, ends nothing."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open(), name="open-redis")
+            self._opening.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(self._opening)
+
     async def _open(self) -> AbstractConnection:
-        async with self._opening:
-            if self._connection is None:
-                connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        # The limit is around the whole; one of redis-py's around each write costs a task.
+        connection.socket_timeout = None
+        try:
+            async with asyncio.timeout(self._timeout):
                 await connection.connect()  # type: ignore[no-untyped-call]
-                # Who asks sets the time limit; one of redis-py's for each write costs a task.
-                connection.socket_timeout = None
-                self._connection = connection
-                self._receiver = asyncio.create_task(self._receive(connection), name="redis")
-            return self._connection
+            self._connection = connection
+            self._receiver = asyncio.create_task(self._receive(connection), name="redis")
+            return connection
+        finally:
+            self._opening = None
 
     async def _receive(self, connection: AbstractConnection) -> None:
         answers: list[Any] = []
@@ -104,3 +114,4 @@ class SharedConnection:
             _, future = self._waiting.popleft()
             if not future.done():
                 future.set_exception(error)
+                future.exception()  # no complaint where whoever asked has another error already
