@@ -125,7 +125,7 @@ class DeliberateConfig(StrictModel):
         epochs=12, patience=12, batch_size=512, learning_rate=4e-3, weight_decay=0.1
     )
     epochs: int = Field(4, ge=1)
-    rounds: int = Field(4, ge=1, description="Rounds that are trained.")
+    rounds: int = Field(2, ge=1, description="Rounds that are trained.")
     batch_size: int = Field(64, ge=1, description="Lists in a batch.")
     learning_rate: float = Field(1.5e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0)

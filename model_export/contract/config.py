@@ -31,7 +31,7 @@ class AttentionConfig(StrictModel):
 class ModelConfig(AttentionConfig):
     """Shape of the encoder–decoder."""
 
-    encoder_layers: int = Field(2, ge=1)
+    encoder_layers: int = Field(1, ge=1)
     decoder_layers: int = Field(1, ge=1)
     feedforward: int = Field(128, ge=4, description="Width inside each feed-forward block.")
     max_history: int = Field(50, ge=1, description="Most recent items of a history that are read.")
