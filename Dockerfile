@@ -38,6 +38,10 @@ COPY streamrec streamrec
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
     pip install --no-deps --no-build-isolation . && pip uninstall --yes setuptools pip
+# Libraries' own tests, and of ONNX Runtime what makes models and what programs in C link to: a quarter of it all.
+RUN onnx=$(python3 -c 'import importlib.util as u; print(u.find_spec("onnxruntime").submodule_search_locations[0])') \
+    && rm -rf "$onnx"/transformers "$onnx"/quantization "$onnx"/tools "$onnx"/capi/libonnxruntime.so.* \
+    && find /opt/venv -type d -name tests -prune -exec rm -rf {} +
 
 FROM build AS training-build
 ARG TORCH=torch==2.13.0

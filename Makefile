@@ -16,7 +16,7 @@ DEMO  := demo
 SHOP  := $(DEMO)/shop
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test format lint types imports lock audit ci clean
+.PHONY: help demo test format lint types imports docs lock audit ci clean
 
 help:
 	@echo "make demo      sample data, training, export, and a service on 127.0.0.1:$(PORT)"
@@ -24,6 +24,7 @@ help:
 	@echo "make lint      style, without changing anything (make format changes it)"
 	@echo "make types     mypy"
 	@echo "make imports   which package may import which"
+	@echo "make docs      the tables of settings and metrics in docs/operations.md"
 	@echo "make lock      pin every dependency of the images, with hashes (in locks/)"
 	@echo "make audit     known vulnerabilities of what is pinned"
 	@echo "make ci        all of these but the demo"
@@ -61,6 +62,9 @@ imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 ci: lint types imports test
+
+docs: $(VENV)/.dev
+	$(BIN)/python scripts/reference.py
 
 lock: $(VENV)/.dev
 	@$(PIP) uv

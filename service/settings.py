@@ -22,15 +22,15 @@ class Settings(BaseSettings):
     )
 
     bundle: Path = Field(description="Bundle directory that `streamrec export` wrote.")
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 for a free one.")
     workers: int = Field(1, ge=1, description="Server processes; they share one Redis.")
 
     redis_url: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("REDIS_URL", "STREAMREC_REDIS_URL"),
-        description="Redis, Sentinels or a Redis Cluster (see stores/redis_url.py); without it the "
-        "service starts a Redis of its own.",
+        description="Redis, Sentinels or a Redis Cluster (docs/scaling.md); without it the service starts "
+        "a Redis of its own.",
     )
     redis_folder: Path = Field(
         Path("redis"), description="Where the service's own Redis keeps its data."

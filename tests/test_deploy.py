@@ -6,7 +6,8 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,18 +79,63 @@ def test_the_example_renders_to_what_fits_the_schemas() -> None:
     assert ("ConfigMap", container["envFrom"][0]["configMapRef"]["name"]) in names
 
 
-def test_the_dashboard_shows_metrics_that_there_are() -> None:
-    dashboard = (ROOT / "deploy/grafana/dashboards/streamrec.json").read_text()
-    shown = {
+def metrics_in(expressions: Iterable[str]) -> set[str]:
+    return {
         re.sub(r"_(bucket|sum|count|total)$", "", name)
-        for panel in json.loads(dashboard)["panels"]
-        for target in panel["targets"]
-        for name in re.findall(r"(?:streamrec|http_server)_\w+", target["expr"])
+        for expression in expressions
+        for name in re.findall(r"(?:streamrec|http_server)_\w+", expression)
     }
-    offered = {
-        line.split()[2].removesuffix("_total")
-        for line in Metrics().render().decode().splitlines()
-        if line.startswith("# TYPE")
-    }
+
+
+@pytest.fixture(scope="module")
+def offered() -> set[str]:
+    """Names of the metrics that the service has."""
+    lines = Metrics().render().decode().splitlines()
+    return {line.split()[2].removesuffix("_total") for line in lines if line.startswith("# TYPE")}
+
+
+def test_the_dashboard_shows_metrics_that_there_are(offered: set[str]) -> None:
+    dashboard = json.loads((ROOT / "deploy/grafana/dashboards/streamrec.json").read_text())
+    shown = metrics_in(
+        target["expr"] for panel in dashboard["panels"] for target in panel["targets"]
+    )
     assert len(shown) > 8
     assert shown <= offered
+
+
+def test_the_alerts_are_about_metrics_that_there_are_and_are_explained(offered: set[str]) -> None:
+    (group,) = yaml.safe_load((ROOT / "deploy/alerts.yml").read_text())["groups"]
+    watched = metrics_in(rule["expr"] for rule in group["rules"])
+    assert len(watched) > 5
+    assert watched <= offered
+    text = (ROOT / "docs/operations.md").read_text()
+    told = re.findall(r"^\| `(StreamRec\w+)` \|", text, re.MULTILINE)
+    assert told == [rule["alert"] for rule in group["rules"]]
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool checks the rules of Prometheus")
+def test_prometheus_takes_its_configuration() -> None:
+    subprocess.run(["promtool", "check", "config", str(ROOT / "deploy/prometheus.yml")], check=True)
+
+
+def compose() -> bool:
+    """Whether there is Docker Compose; it reads files without an engine."""
+    return bool(shutil.which("docker")) and not (
+        subprocess.run(
+            ["docker", "compose", "version"], capture_output=True, check=False
+        ).returncode
+    )
+
+
+@pytest.mark.skipif(not compose(), reason="docker compose reads its files")
+@pytest.mark.parametrize(
+    "files", [["docker-compose.yml"], ["docker-compose.yml", "compose.gpu.yml"]], ids=len
+)
+def test_compose_takes_its_files(files: list[str]) -> None:
+    named = [argument for file in files for argument in ("-f", str(ROOT / file))]
+    subprocess.run(["docker", "compose", *named, "config", "--quiet"], check=True)
+
+
+def test_the_dockerfile_passes_its_linter() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    subprocess.run([hadolint, ROOT / "Dockerfile"], check=True)

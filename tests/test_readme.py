@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,13 @@ def test_the_examples_begin_with_a_camera_and_a_lens(name: str, titles: dict[str
 def test_links_lead_to_files(path: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_reference_is_that_of_the_code() -> None:
+    checked = subprocess.run(
+        [sys.executable, ROOT / "scripts/reference.py", "--check"], check=False
+    )
+    assert checked.returncode == 0, "run make docs"
 
 
 def test_the_tests_that_a_document_names_exist() -> None:

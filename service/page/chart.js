@@ -45,11 +45,15 @@ export function bumpChart(items, width, focus, onItem) {
         "g",
         { class: `path c${number % COLOURS}${dimmed ? " dimmed" : ""}`, onclick: () => onItem(number) },
         svg("title", {}, item.title),
-        svg("path", { d: curve(points) }),
-        ...points.flatMap(([left, top], step) => [
-          svg("circle", { cx: left, cy: top, r: DOT }),
-          svg("text", { x: left, y: top, class: "dot" }, String(item.ranks_by_step[step])),
-        ]),
+        svg(
+          "g",
+          { class: "line" },
+          svg("path", { d: curve(points) }),
+          ...points.flatMap(([left, top], step) => [
+            svg("circle", { cx: left, cy: top, r: DOT }),
+            svg("text", { x: left, y: top, class: "dot" }, String(item.ranks_by_step[step])),
+          ]),
+        ),
         svg("text", { x: width - label + 10, y: points.at(-1)[1], class: "name" }, shortened(item.title, (label - 10) / 7.8)),
       ),
     );
