@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import structlog
@@ -14,7 +14,6 @@ from fastapi import FastAPI
 from prometheus_client.multiprocess import mark_process_dead
 from starlette.middleware.cors import CORSMiddleware
 
-from model_export.contract.errors import BundleError
 from service.api import (
     admin,
     errors,
@@ -91,8 +90,7 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
         metrics.model_info.labels(model.version).set(1)
         try:
             await connection.ping()
-            with suppress(BundleError):  # said again when the items are followed
-                await live.refresh(model)
+            await live.try_refresh(model)
         except StoreError:
             log.warning("redis does not answer; recommendations are degraded until it does")
         # The collector would visit the catalogue again and again, and find nothing.
@@ -105,8 +103,9 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
         if stream:
             stream.start()
         yield
-        watching.cancel()
-        following.cancel()
+        for task in (watching, following):
+            task.cancel()
+        await asyncio.gather(watching, following, return_exceptions=True)
         if stream:
             await stream.stop()
         await app.state.reloader.stop()

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from model_export.contract.errors import BundleError
-from service.errors import BundleRefusedError, StoreError
+from service.errors import BundleRefusedError
 from service.model import LoadedModel
 from service.settings import Settings
 from service.state import ServiceState
@@ -96,9 +96,8 @@ class Reloader:
 
     async def _swap(self, model: LoadedModel) -> None:
         state, old = self._state, self._state.model
+        await state.live.try_refresh(model)  # what it is not given now it gets later
         await model.start()
-        with suppress(StoreError, BundleError):  # it is given them later
-            await state.live.refresh(model)
         state.model, state.bundle_problem = model, None
         if old.version != model.version:
             state.metrics.model_info.labels(old.version).set(0)

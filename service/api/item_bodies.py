@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, JsonValue
+from fastapi.exceptions import RequestValidationError
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, TypeAdapter, ValidationError
 
 from service.api.schemas import Body
 from service.api.types import ShownId
 
 _MAX_CATEGORIES = 100
 _MAX_PROPERTIES = 200
+_MAX_PROPERTY_BYTES = 65_536
 
 Title = Annotated[str, Field(min_length=1, max_length=1_000)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Text = Annotated[str, Field(min_length=1, max_length=20_000)]
+
+
+def _bounded(properties: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if len(json.dumps(properties).encode()) > _MAX_PROPERTY_BYTES:
+        raise ValueError(f"Properties should have at most {_MAX_PROPERTY_BYTES:,} bytes as JSON")
+    return properties
+
+
+Properties = Annotated[
+    dict[str, JsonValue], Field(max_length=_MAX_PROPERTIES), AfterValidator(_bounded)
+]
 
 
 class NewItem(Body):
@@ -36,9 +50,8 @@ class NewItem(Body):
     available: bool = Field(
         True, description="Whether it can be had; if not, it is not recommended."
     )
-    properties: dict[str, JsonValue] = Field(
+    properties: Properties = Field(
         {},
-        max_length=_MAX_PROPERTIES,
         description="Anything else that is to be shown with it.",
         examples=[{"price": 649}],
     )
@@ -63,9 +76,8 @@ class ItemPatch(Body):
     available: bool | None = Field(
         None, description="Whether it can be had; null means that it can.", examples=[False]
     )
-    properties: dict[str, JsonValue] | None = Field(
+    properties: Properties | None = Field(
         None,
-        max_length=_MAX_PROPERTIES,
         description="Properties to set; null takes one away, others stay.",
         examples=[{"price": 599, "colour": None}],
     )
@@ -73,6 +85,26 @@ class ItemPatch(Body):
     def values(self) -> dict[str, Any]:
         """The fields that were given."""
         return self.model_dump(exclude_unset=True)
+
+
+def check_together(properties: dict[str, JsonValue]) -> None:
+    """Hold properties that came by several patches to what one body may say.
+
+    Raises:
+        RequestValidationError: they are too many, or too large.
+    """
+    try:
+        _TOGETHER.validate_python(properties)
+    except ValidationError as error:
+        problems = [
+            found
+            | {"loc": ("body", "properties"), "msg": f"{found['msg']}, with those stored before"}
+            for found in error.errors()
+        ]
+        raise RequestValidationError(problems) from error
+
+
+_TOGETHER: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(Properties)
 
 
 class PopularItem(BaseModel):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from model_export.contract.catalog import Item
 from service.api.deps import Service
 from service.api.errors import problems
-from service.api.item_bodies import ItemPatch, NewItem
+from service.api.item_bodies import ItemPatch, NewItem, check_together
 from service.api.schemas import ItemDocument
 from service.api.types import PathId
 from service.errors import NotFoundError
@@ -62,9 +62,12 @@ async def patch_item(item_id: PathId, body: ItemPatch, service: Service) -> Item
             raise NotFoundError("the catalogue has no such item")
         values = _each_property(item, body.values())
         after = patched(item, values)
-        if before is None or before.kind == "patch":
-            return Change("patch", _joined(before.values if before else {}, values))
-        return Change("put", after.model_dump(exclude={"item_id"}, exclude_defaults=True))
+        if base and (before is None or before.kind == "patch"):
+            change = Change("patch", _joined(base, before.values if before else {}, values))
+        else:
+            change = Change("put", after.model_dump(exclude={"item_id"}, exclude_defaults=True))
+        check_together(without_nulls(change.values.get("properties", {})))
+        return change
 
     await service.live.change(service.model, item_id, decide)
     assert after
@@ -105,9 +108,12 @@ def _each_property(item: Item, values: dict[str, Any]) -> dict[str, Any]:
     return values | {"properties": dict.fromkeys(item.properties)}
 
 
-def _joined(before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """One patch that does what two do."""
-    joined = {**before, **values}
-    if before.get("properties") and values.get("properties"):
-        joined["properties"] = {**before["properties"], **values["properties"]}
-    return joined
+def _joined(base: Item, before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """One patch that does to an item what two do."""
+    properties = before.get("properties", {}) | values.get("properties", {})
+    needed = {
+        name: value
+        for name, value in properties.items()
+        if value is not None or name in base.properties
+    }
+    return {**before, **values, **({"properties": needed} if properties else {})}

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+import structlog
+from pydantic import ValidationError
 
 from model_export.contract.catalog import Item
+from model_export.contract.validation import problems_of
 
 Kind = Literal["put", "patch", "deleted"]
+
+log = structlog.get_logger("streamrec.live")
 
 
 @dataclass(frozen=True)
@@ -30,13 +36,22 @@ class Change:
 
     @classmethod
     def load(cls, stored: bytes) -> Change:
-        """From what `dump` gave."""
+        """From what `dump` gave.
+
+        Raises:
+            ValueError: it is nothing of the kind.
+        """
         kind, values = json.loads(stored)
+        if kind not in get_args(Kind) or not isinstance(values, dict):
+            raise ValueError(f"{kind!r:.40} is no kind of change")
         return cls(kind, values)
 
 
 def changed(item_id: str, base: Item | None, change: Change | None) -> Item | None:
     """The item as it is now, or None where there is none.
+
+    A change that makes no item, as another version of the service may have stored it, is left out, and
+    that is said.
 
     Args:
         item_id: its id.
@@ -45,21 +60,25 @@ def changed(item_id: str, base: Item | None, change: Change | None) -> Item | No
     """
     if change is None:
         return base
-    if change.kind == "put":
-        return Item.model_validate({"item_id": item_id, **change.values})
-    if change.kind == "deleted" or base is None:
-        return None
-    return patched(base, change.values)
+    try:
+        if change.kind == "put":
+            return Item.model_validate({**change.values, "item_id": item_id})
+        if change.kind == "deleted" or base is None:
+            return None
+        return patched(base, change.values)
+    except ValidationError as error:
+        log.warning("a change is left out", item_id=item_id, reason=problems_of(error))
+        return base
 
 
 def patched(item: Item, values: dict[str, Any]) -> Item:
     """An item with some fields replaced (JSON merge patch, RFC 7396): null takes a value away."""
     merged = item.model_dump()
     for name, value in values.items():
-        if name == "properties":
-            merged[name] = without_nulls({**merged[name], **(value or {})})
+        if name == "properties" and isinstance(value, dict):
+            merged[name] = without_nulls({**merged[name], **value})
         elif value is None:
-            merged.pop(name)
+            merged.pop(name, None)
         else:
             merged[name] = value
     return Item.model_validate(merged)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model_export.contract.bundle import Bundle
 from model_export.contract.evidence import NeighbourTable
+from model_export.contract.history import PADDING
 from model_export.contract.reasoning import scorer_of
 from model_export.contract.scoring import Scorer
 from service.live.tables import GrowingRows, TableEditor
@@ -65,19 +65,15 @@ class LiveEvidence:
         for other in near.tolist():
             text.insert(other, row, float(cosines[other]))
 
-        leads = [(other, cosines[other]) for other in alike[: self._hop].tolist()]
-        self._put("text_memory", row, self._two_hops(leads, "memory"))
+        leads = alike[: self._hop]
+        self._put("text_memory", row, *self._two_hops(leads, cosines[leads], "memory"))
         # i → other (memory) → the new item (text), where it is among the nearest of the other.
-        nearest = [
-            (other, cosines[other])
-            for other in near.tolist()
-            if row in text.row(other)[0][: self._hop]
-        ]
+        nearest = near[[row in text.row(other)[0][: self._hop] for other in near.tolist()]]
         memory_text = self._tables["memory_text"]
-        weakest = memory_text.weakest()
-        for source, weight in self._two_hops(nearest, "reverse").items():
-            if weight > weakest[source]:
-                memory_text.insert(source, row, weight)
+        sources, weights = self._two_hops(nearest, cosines[nearest], "reverse")
+        finds_place = weights > memory_text.weakest()[sources]
+        for source, weight in zip(sources[finds_place], weights[finds_place], strict=True):
+            memory_text.insert(int(source), row, float(weight))
 
     def count(self, row: int, events: float) -> None:
         """Say how many events an item had since training."""
@@ -96,42 +92,43 @@ class LiveEvidence:
         for name, counts in followers.items():
             items, weights = self._tables[name].original(row)
             trained = self._trained.view
-            total: dict[int, float] = defaultdict(float)
             known = weights * (np.sqrt(trained[row] * trained[items]) + self._shrink)
-            for item, count in (*zip(items.tolist(), known.tolist(), strict=True), *counts.items()):
-                total[item] += count
-            rows = np.array(list(total), dtype=np.int64)
+            learnt = np.fromiter(counts.keys(), np.int64), np.fromiter(counts.values(), np.float64)
+            rows, total = _sums(*map(np.concatenate, zip((items, known), learnt, strict=True)))
             popularity = trained[rows] + self._live.view[rows]
             own = trained[row] + self._live.view[row]
-            merged = np.array(list(total.values())) / (np.sqrt(own * popularity) + self._shrink)
-            self._tables[name].put(row, rows, merged)
-        memory = list(self._walk("memory", row))
-        taught = followers["memory"]
-        for follower, weight in memory:
-            if follower in taught:
+            self._tables[name].put(row, rows, total / (np.sqrt(own * popularity) + self._shrink))
+        items, weights = self._tables["memory"].row(row)
+        items, weights = items[: self._hop], weights[: self._hop]
+        for follower, weight in zip(items.tolist(), weights.tolist(), strict=True):
+            if follower in followers["memory"]:
                 self._tables["reverse"].insert(follower, row, weight)
         for name, second in (("memory_memory", "memory"), ("memory_text", "text")):
-            self._put(name, row, self._two_hops(memory, second))
+            self._put(name, row, *self._two_hops(items, weights, second))
 
     def frozen(self, name: str) -> NeighbourTable:
         """One table as it is now."""
         return self._tables[name].freeze()
 
-    def _two_hops(self, first: Iterable[tuple[int, float]], second: str) -> dict[int, float]:
-        total: dict[int, float] = defaultdict(float)
-        for through, weight in first:
-            for item, further in self._walk(second, through):
-                total[item] += float(weight) * further
-        return total
+    def _two_hops(
+        self, through: NDArray[np.int64], weights: Floats, second: str
+    ) -> tuple[NDArray[np.int64], Floats]:
+        items, further = self._tables[second].rows(through)
+        items, further = items[:, : self._hop], further[:, : self._hop] * weights[:, None]
+        known = items != PADDING
+        return _sums(items[known], further[known])
 
-    def _walk(self, name: str, row: int) -> Iterable[tuple[int, float]]:
-        items, weights = self._tables[name].row(row)
-        return zip(items[: self._hop].tolist(), weights[: self._hop].tolist(), strict=True)
+    def _put(self, name: str, row: int, items: NDArray[np.int64], weights: Floats) -> None:
+        others = items != row
+        self._tables[name].put(row, items[others], weights[others])
 
-    def _put(self, name: str, row: int, weights: Mapping[int, float]) -> None:
-        others = {item: weight for item, weight in weights.items() if item != row}
-        rows = np.array(list(others), dtype=np.int64)
-        self._tables[name].put(row, rows, np.array(list(others.values())))
+
+def _sums(
+    rows: NDArray[np.integer], weights: NDArray[np.floating]
+) -> tuple[NDArray[np.int64], Floats]:
+    """Each row once, with the sum of its weights."""
+    distinct, place = np.unique(rows.astype(np.int64), return_inverse=True)
+    return distinct, np.bincount(place, weights, len(distinct)).astype(np.float32)
 
 
 def _strongest(weights: Floats, count: int) -> NDArray[np.int64]:

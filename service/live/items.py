@@ -10,6 +10,7 @@ import structlog
 
 from model_export.contract.bundle import Bundle
 from model_export.contract.catalog import Catalog, Item
+from model_export.contract.errors import BundleError
 from model_export.contract.reasoning import LoopTables
 from service.live.catalog import LiveCatalog
 from service.live.changes import Change, changed
@@ -35,17 +36,24 @@ class LiveItems:
         bundle: what was trained.
         first: its snapshot.
         limit: items that may be added; of more, the last ones put.
+
+    Attributes:
+        snapshot: the last one that was frozen.
+        ahead: whether anything was taken in since.
     """
 
     def __init__(self, bundle: Bundle, first: Snapshot, limit: int) -> None:
         self._bundle = bundle
         self._limit = limit
         self.snapshot = first
+        self.ahead = False
+        self._catalog: Catalog = first.catalog
         self._touched: dict[int, Item | None] = {}
         self._items: dict[int, Item] = {}
         self._rows: dict[str, int | None] = {}
         self._added: dict[int, str] = {}
         self._newcomers: Newcomers | None = None
+        self._told = False
         self._evidence: LiveEvidence | None = None
 
     @property
@@ -54,27 +62,42 @@ class LiveItems:
         size = len(self._bundle.catalog)
         return len(self.snapshot.catalog) - size - len(self._added)
 
-    def knows(self, item_id: str) -> bool:
+    def trained(self, item_id: str) -> bool:
         """Whether the bundle has an item."""
         return self._bundle.catalog.row(item_id) is not None
 
-    def update(
+    def can_place(self) -> bool:
+        """Whether the bundle has what a new item needs; if not, that is said once."""
+        if self._newcomers is None:
+            try:
+                self._newcomers = Newcomers(self._bundle)
+            except BundleError as error:
+                if not self._told:
+                    log.warning("added items are left out", reason=str(error))
+                self._told = True
+        return self._newcomers is not None
+
+    def take_in(
         self, changes: Mapping[str, Change | None], followers: Mapping[str, Followers]
-    ) -> Snapshot:
-        """Take in changes, in their order, and what followed items; the snapshot after them."""
+    ) -> None:
+        """Take in changes, in their order, and what followed items; `freeze` lets it be seen."""
         for item_id, change in changes.items():
             self._apply(item_id, change)
         for row in [*self._added][: max(0, len(self._added) - self._limit)]:
             log.warning("too many items were added; the oldest is left out", limit=self._limit)
             self._leave(row)
-        catalog = self.snapshot.catalog
-        if self._touched:
+        if changes:
             size = len(self._newcomers.vectors) if self._newcomers else len(self._bundle.catalog)
             base = self._bundle.catalog
-            catalog = LiveCatalog(base, dict(self._items), dict(self._rows), size)
-        self._learn(catalog.row, followers)
-        self.snapshot = self._next(catalog)
+            self._catalog = LiveCatalog(base, dict(self._items), dict(self._rows), size)
+        self._learn(self._catalog.row, followers)
+        self.ahead |= bool(changes or followers)
+
+    def freeze(self) -> Snapshot:
+        """The snapshot of everything that was taken in."""
+        self.snapshot = self._next(self._catalog)
         self._touched.clear()
+        self.ahead = False
         return self.snapshot
 
     def _apply(self, item_id: str, change: Change | None) -> None:
@@ -93,14 +116,13 @@ class LiveItems:
         if row is not None and (item is None or item.text != self._items[row].text):
             self._leave(row)
             row = None
-        if item is not None:
+        if item is not None and (row is not None or self.can_place()):
             row = self._enter(item) if row is None else row
             self._rows[item_id] = row
             self._items[row] = self._touched[row] = item
 
     def _enter(self, item: Item) -> int:
-        if self._newcomers is None:
-            self._newcomers = Newcomers(self._bundle)
+        assert self._newcomers
         row, cosines = self._newcomers.add(item.text)
         self._evidence = self._evidence or LiveEvidence(self._bundle)
         self._evidence.add(row, cosines)

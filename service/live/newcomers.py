@@ -28,6 +28,7 @@ class Newcomers:
     """
 
     def __init__(self, bundle: Bundle) -> None:
+        bundle.check_in_place()
         self._tokenizer = ItemTokenizer.load(bundle.path / "tokenizer")
         bundle.check_in_place()
         encoder = ("projection", "norm", "input_norm", "code_embeddings")

@@ -8,20 +8,22 @@ from contextlib import suppress
 
 import structlog
 
-from model_export.contract.errors import BundleError
 from service.errors import ConflictError, StoreError
 from service.live.changes import Change
 from service.live.items import LiveItems
 from service.model import LoadedModel
 from service.settings import Settings
 from service.stores.connection import Connection
-from service.stores.items import ItemStore
+from service.stores.items import Changes, ItemStore
+from service.stores.marks import LostDataError, Position
 from service.stores.memory import Followers, MemoryStore
 
 _SECONDS = 1.0
 """Between looks at Redis."""
 _ITEMS_AT_ONCE = 500
 """Items whose followers are taken in at one look."""
+_CATCH_UP_SECONDS = 0.1
+"""Between looks while there is more than that; requests shall not wait for it."""
 _OUTDATED = 1_000
 """Rows without an item that are borne, and as many as there are live ones, before all are laid out anew."""
 
@@ -51,7 +53,8 @@ class LiveSync:
         self._limit = limit
         self._live: LiveItems | None = None
         self._model: LoadedModel | None = None
-        self._versions = {"items": 0.0, "memory": 0.0}
+        self._read: tuple[Position | None, Position | None] = None, None
+        self._told = ""
         self._one_at_a_time = asyncio.Lock()
 
     @classmethod
@@ -71,26 +74,25 @@ class LiveSync:
 
     async def run(self) -> None:
         """Follow for as long as the task is not cancelled."""
-        told = ""
+        more = False
         while True:
-            await asyncio.sleep(_SECONDS)
+            await asyncio.sleep(_CATCH_UP_SECONDS if more else _SECONDS)
             try:
-                if self._memory:
-                    await self._memory.send()
-                await self.refresh(self._in_use())
-                told = ""
-            except (StoreError, BundleError) as error:
-                if str(error) != told:
-                    log.warning("changes of items are not taken in", reason=str(error))
-                told = str(error)
+                await self._send()
+            except StoreError:
+                pass  # which the look meets too, and says
             except Exception:
-                log.exception("changes of items could not be taken in")
+                log.exception("what was learnt could not be sent")
+            more = await self.try_refresh(self._in_use())
 
     async def stop(self) -> None:
         """Let Redis have what was learnt last."""
         with suppress(StoreError):
-            if self._memory:
-                await self._memory.send()
+            await self._send()
+
+    async def _send(self) -> None:
+        if self._memory:
+            await self._memory.send()
 
     def learn(self, before: list[str], new: list[str]) -> None:
         """Learn from new events of one user; only of items that exist.
@@ -117,67 +119,95 @@ class LiveSync:
             StoreError: Redis does not answer.
         """
         added = model.bundle.catalog.row(item_id) is None
-        before: Change | None = None
+        possible = not added or await self._can_place(model)
 
-        def remember(stored: Change | None) -> Change | None:
-            nonlocal before
-            before = stored
-            return decide(stored)
+        def decide_possible(stored: Change | None) -> Change | None:
+            after = decide(stored)
+            if after and not possible:
+                raise ConflictError("the model in use cannot place new items; export it again")
+            return after
 
-        await self._items.change(item_id, remember, added=added)
+        await self._items.change(item_id, decide_possible, added=added)
+        await self.refresh(model)
+
+    async def _can_place(self, model: LoadedModel) -> bool:
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._of(model).can_place)
+
+    async def try_refresh(self, model: LoadedModel) -> bool:
+        """`refresh`, where a failure is said once and not raised."""
         try:
-            await self.refresh(model)
-        except BundleError as error:
-            await self._items.change(item_id, lambda _: before, added=added)
-            raise ConflictError(
-                "the model in use cannot place new items; export it again"
-            ) from error
+            more = await self.refresh(model)
+        except StoreError as error:
+            if self._told != str(error):
+                log.warning("changes of items are not taken in", reason=str(error))
+            self._told = str(error)
+        except Exception as error:
+            if self._told != repr(error):
+                log.exception("changes of items could not be taken in")
+            self._told = repr(error)
+        else:
+            self._told = ""
+            return more
+        return False
 
-    async def refresh(self, model: LoadedModel) -> None:
-        """Give `model` the items as they are now.
+    async def refresh(self, model: LoadedModel) -> bool:
+        """Give `model` the items as they are now, and some of what followed them; whether there is more.
 
         Raises:
             StoreError: Redis does not answer.
-            BundleError: the bundle of the model cannot place new items.
         """
         async with self._one_at_a_time:
-            if self._live is None or self._model is not model or self._crowded(self._live):
-                self._begin(model)
-            changes = await self._items.since(self._versions["items"])
-            if changes and changes.whole and self._versions["items"]:
-                self._begin(model)  # Redis has lost what it held
-            version, followers = await self._learnt()
-            if version < self._versions["memory"]:
-                self._begin(model)
-                changes = await self._items.since(0)
-                version, followers = await self._learnt()
-            if changes or followers:
-                live = self._live
-                assert live
-                items = changes.items if changes else {}
-                model.items = await asyncio.to_thread(live.update, items, followers)
-                await self._absorb(live, items)
-            if changes:
-                self._versions["items"] = changes.version
-            self._versions["memory"] = version
+            live = self._of(model)
+            try:
+                changes, position, followers = await self._new()
+            except LostDataError:
+                live = self._begin(model)
+                changes, position, followers = await self._new()
+            items = changes.items
+            if items or followers:
+                await asyncio.to_thread(live.take_in, items, followers)
+            self._read = changes.position, position
+            more = len(followers) == _ITEMS_AT_ONCE
+            if live.ahead and (items or not more):
+                model.items = await asyncio.to_thread(live.freeze)
+            await self._tidy_up(live, items)
+            return more
 
-    def _begin(self, model: LoadedModel) -> None:
+    def _of(self, model: LoadedModel) -> LiveItems:
+        if self._live is None or self._model is not model or self._crowded(self._live):
+            return self._begin(model)
+        return self._live
+
+    def _begin(self, model: LoadedModel) -> LiveItems:
         self._live = LiveItems(model.bundle, model.trained_items, self._limit)
+        self._live.ahead = model.items is not model.trained_items
         self._model = model
-        self._versions = {"items": 0.0, "memory": 0.0}
+        self._read = None, None
+        return self._live
 
     def _crowded(self, live: LiveItems) -> bool:
         return live.outdated_rows > _OUTDATED + len(live.snapshot.catalog) // 2
 
-    async def _learnt(self) -> tuple[float, dict[str, Followers]]:
+    async def _new(self) -> tuple[Changes, Position | None, dict[str, Followers]]:
+        read_items, read_memory = self._read
+        changes = await self._items.since(read_items)
         if self._memory is None:
-            return 0.0, {}
-        return await self._memory.since(self._versions["memory"], _ITEMS_AT_ONCE)
+            return changes, None, {}
+        return changes, *await self._memory.since(read_memory, _ITEMS_AT_ONCE)
 
-    async def _absorb(self, live: LiveItems, changes: dict[str, Change | None]) -> None:
-        """Items that were added once and are in the bundle by now do not count as added any more."""
-        if absorbed := [
-            item_id for item_id, change in changes.items() if change and live.knows(item_id)
-        ]:
-            with suppress(StoreError):
-                await self._items.absorb(absorbed)
+    async def _tidy_up(self, live: LiveItems, changes: dict[str, Change | None]) -> None:
+        """Items that were added once and are in the bundle by now do not count as added any more; and
+        nobody needs changes of items that no bundle has had for long.
+        """
+        made = {item_id: change for item_id, change in changes.items() if change}
+        trained = [item_id for item_id in made if live.trained(item_id)]
+        vanished = [
+            item_id
+            for item_id, change in made.items()
+            if change.kind != "put" and not live.trained(item_id)
+        ]
+        with suppress(StoreError):
+            if trained:
+                await self._items.absorb(trained)
+            await self._items.forget(vanished)

@@ -115,6 +115,13 @@ class TableEditor:
             return self.original(row)
         return _known(self._items.view[slot], self._weights.view[slot])
 
+    def rows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+        """(count, width) neighbours of several items and their weights, padded with PADDING."""
+        return (
+            PatchedRows(self._base.items, self._slots, self._items.view)[rows],
+            PatchedRows(self._base.weights, self._slots, self._weights.view)[rows],
+        )
+
     def weakest(self) -> NDArray[np.float32]:
         """(N,) weight that a neighbour must exceed to find a place."""
         weakest: NDArray[np.float32] = np.zeros(len(self._slots), np.float32)

@@ -4,6 +4,7 @@
     streamrec:{memory:H}:wide:ID     zset   Σ gap ** -wide_fading within `wide_window` events
     streamrec:{memory:H}:events      zset   item id → events
     streamrec:{memory:H}:versions    zset   item id → version of its last change, which only grows
+    streamrec:{memory:H}:marks       zset   see marks.py
 
 Counts fade with a half-life of H days. In place of every stored count shrinking, new ones weigh more
 and more, and whoever reads divides by what a count weighs now (forward decay, Cormode et al. 2009).
@@ -19,11 +20,13 @@ from dataclasses import dataclass, field
 
 from model_export.contract.config import EvidenceConfig
 from service.stores.connection import Connection
+from service.stores.marks import LEAVE, LostDataError, Position, new_mark, newest_mark
 
 _EPOCH = 1_767_225_600
 """2026-01-01, when a count weighed 1."""
 _DAY = 86_400
 _ITEMS_AT_ONCE = 50
+"""Items that are sent, or read, in one call."""
 _KEPT_HALF_LIVES = 8
 """After this time without an event an item's followers are forgotten."""
 _UNSENT = 20_000
@@ -56,8 +59,8 @@ if over > 0 then
     redis.call('DEL', prefix .. 'memory:' .. gone[place], prefix .. 'wide:' .. gone[place])
   end
 end
-redis.call('EXPIRE', versions, ttl)
-redis.call('EXPIRE', events, ttl)
+leave_mark(KEYS[3], version, ARGV[6])
+for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ttl) end
 """
 
 
@@ -99,8 +102,10 @@ class MemoryStore:
         self._half_life = half_life * _DAY
         self._bounds = followers, items, int(_KEPT_HALF_LIVES * self._half_life)
         self._prefix = f"streamrec:{{memory:{half_life:g}}}:"
-        self._versions, self._events = f"{self._prefix}versions", f"{self._prefix}events"
-        self._learn = connection.redis.register_script(_LEARN)
+        self._versions, self._events, self._marks = (
+            f"{self._prefix}{name}" for name in ("versions", "events", "marks")
+        )
+        self._learn = connection.redis.register_script(LEAVE + _LEARN)
         self._unsent: dict[str, _Learnt] = defaultdict(_Learnt)
 
     def learn(self, before: Sequence[str], new: Sequence[str], windows: EvidenceConfig) -> None:
@@ -148,23 +153,28 @@ class MemoryStore:
             followers, items, ttl = self._bounds
             async with self._connection.calls():
                 await self._learn(
-                    keys=[self._versions, self._events],
-                    args=[self._prefix, json.dumps(body), followers, items, ttl],
+                    keys=[self._versions, self._events, self._marks],
+                    args=[self._prefix, json.dumps(body), followers, items, ttl, new_mark()],
                 )
 
-    async def since(self, version: float, limit: int) -> tuple[float, dict[str, Followers]]:
-        """Items whose counts changed after `version`, at most `limit`, and the version of the last.
-
-        A version below the one given means that Redis has lost what it held.
+    async def since(
+        self, read: Position | None, limit: int
+    ) -> tuple[Position, dict[str, Followers]]:
+        """At most `limit` items whose counts changed since one has read so far, oldest change first.
 
         Raises:
+            LostDataError: some of what was read is not there any more.
             StoreError: Redis does not answer.
         """
+        mark = await newest_mark(self._connection, self._marks, read)
         async with self._connection.calls() as redis:
             newest = await redis.zrange(self._versions, -1, -1, withscores=True)
         latest = newest[0][1] if newest else 0.0
-        if latest <= version:
-            return latest, {}
+        version = read.version if read else 0.0
+        if latest < version:
+            raise LostDataError
+        if latest == version:
+            return Position(version, mark), {}
         async with self._connection.calls() as redis:
             found = await redis.zrangebyscore(
                 self._versions, f"({version:.0f}", "+inf", start=0, num=limit, withscores=True
@@ -189,7 +199,7 @@ class MemoryStore:
             )
             for place, (item, _) in enumerate(found)
         }
-        return (found[-1][1] if found else latest), learnt
+        return Position(found[-1][1] if found else latest, mark), learnt
 
     def _scale(self) -> float:
         return float(2 ** ((time.time() - _EPOCH) / self._half_life))

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from redis import Redis
+from structlog.testing import CapturingLogger
 
+from model_export.contract.bundle import read_manifest, seal_bundle
 from service.embedded_redis import embedded_redis
+from service.live import changes
+from service.stores import items
 from tests.service.live_service import eventually, ids, recommended, serving, write_live_bundle
 
 TWIN = {"title": "Item 6", "categories": ["even", "new"], "properties": {"price": 5}}
@@ -154,6 +160,26 @@ def test_a_patch_that_takes_all_properties_away(app: httpx.Client, twin: str) ->
         assert app.get(f"/items/{item}").json() == added
 
 
+def test_patches_together_say_no_more_than_one_body_may(app: httpx.Client, twin: str) -> None:
+    for item in (twin, "i12"):
+        many = [{f"{part}-{n}": n for n in range(150)} for part in "ab"]
+        assert app.patch(f"/items/{item}", json={"properties": many[0]}).status_code == 200
+        kept = app.get(f"/items/{item}").json()
+        for more in (many[1], {"large": "x" * 65_000}):
+            refused = app.patch(f"/items/{item}", json={"properties": more})
+            assert refused.status_code == 422
+            assert refused.json()["errors"][0]["location"] == "body.properties"
+        assert app.get(f"/items/{item}").json() == kept
+
+
+def test_nulls_of_what_was_never_there_are_not_kept(app: httpx.Client, own_redis: str) -> None:
+    app.patch("/items/i13", json={"properties": {f"ghost-{n}": None for n in range(200)}})
+    app.patch("/items/i13", json={"properties": {"a": 1}})
+    with Redis.from_url(own_redis) as redis:
+        stored = redis.hget("streamrec:{items}:changes", "i13")
+    assert stored == b'["patch", {"properties": {"a": 1}}]'
+
+
 def test_a_bundle_that_waits_in_the_same_place_is_not_mixed_in(
     live_bundle: Path, tmp_path: Path
 ) -> None:
@@ -188,6 +214,7 @@ def test_a_new_text_places_an_added_item_anew(app: httpx.Client, twin: str) -> N
         ("PUT", "/items/x", {"item_id": "y"}, 422),
         ("PUT", "/items/x", {"title": "t" * 1001}, 422),
         ("PUT", "/items/x", {"categories": ["c"] * 101}, 422),
+        ("PUT", "/items/x", {"properties": {"large": "x" * 65_536}}, 422),
         ("PUT", "/items/" + "x" * 257, {}, 422),
         ("PATCH", "/items/i1", {"surprise": 1}, 422),
         ("PATCH", "/items/ghost", {"available": False}, 404),
@@ -236,6 +263,91 @@ def test_replicas_follow_a_restart_keeps_and_the_limit_holds(
         with serving(live_bundle, url) as again:
             assert {"b", "c"} <= set(recommended(again, "i6"))
             assert again.get("/items/a").status_code == 404
+
+
+def test_what_cannot_be_read_is_left_out_and_named(
+    live_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = CapturingLogger()
+    for module in (changes, items):
+        monkeypatch.setattr(module, "log", told)
+    with embedded_redis(tmp_path) as url:
+        stored = {"i1": "no JSON", "i2": '["swap", {}]', "i3": '["put", {"titel": "typo"}]'}
+        good = {"i4": '["patch", {"available": false}]', "new": '["put", {"title": "Item 6"}]'}
+        with Redis.from_url(url) as redis:
+            redis.hset("streamrec:{items}:changes", mapping=stored | good)
+        with serving(live_bundle, url) as client:
+            assert sorted(call.kwargs["item_id"] for call in told.calls) == ["i1", "i2", "i3"]
+            assert client.get("/items/i3").json()["title"] == "Item 3"
+            assert client.get("/items/i4").json()["available"] is False
+            assert client.get("/items/new").json()["title"] == "Item 6"
+            for item in stored:
+                assert client.patch(f"/items/{item}", json={"brand": "Lumo"}).status_code == 200
+                assert client.get(f"/items/{item}").json()["brand"] == "Lumo"
+
+
+def test_a_bundle_that_cannot_place_new_items_takes_every_other_change(
+    live_bundle: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(live_bundle, old)
+    shutil.rmtree(old / "tokenizer")
+    seal_bundle(old, read_manifest(old))
+    with (
+        embedded_redis(tmp_path / "redis") as url,
+        serving(live_bundle, url) as new,
+        serving(old, url) as client,
+    ):
+        assert new.put("/items/fresh", json=TWIN).status_code == 201
+        assert client.patch("/items/i3", json={"available": False}).status_code == 200
+        assert client.get("/items/i3").json()["available"] is False
+        assert client.get("/items/fresh").status_code == 404
+        assert client.put("/items/other", json=TWIN).status_code == 409
+        assert client.get("/readyz").json()["status"] == "ready"
+        assert client.delete("/items/fresh").status_code == 204
+
+
+@pytest.mark.parametrize("lost", ["everything", "the last writes"])
+def test_what_redis_has_lost_is_not_kept_even_if_it_is_written_to_again(
+    live_bundle: Path, tmp_path: Path, lost: str
+) -> None:
+    """Both come before the next look, so that what is written is newer than what was lost."""
+    with (
+        embedded_redis(tmp_path) as url,
+        serving(live_bundle, url) as client,
+        Redis.from_url(url) as redis,
+    ):
+        client.put("/items/kept", json=TWIN)
+        before = {key: redis.dump(key) for key in redis.scan_iter()}
+        client.put("/items/lost", json=TWIN)
+        client.patch("/items/i3", json={"available": False})
+        with redis.pipeline() as pipe:
+            pipe.flushall()
+            for key, value in before.items() if lost == "the last writes" else ():
+                pipe.restore(key, 0, value)
+            pipe.execute()
+        assert client.put("/items/later", json=TWIN).status_code == 201
+        assert client.get("/items/lost").status_code == 404
+        assert client.get("/items/i3").json()["available"] is True
+        there = client.get("/items/kept").status_code == 200
+        assert there == (lost == "the last writes")
+
+
+def test_changes_of_items_that_no_bundle_has_had_for_long_are_dropped(
+    live_bundle: Path, tmp_path: Path
+) -> None:
+    day = 86_400_000_000
+    with embedded_redis(tmp_path) as url, Redis.from_url(url) as redis:
+        kinds = {"patch": '["patch", {"brand": "x"}]', "gone": '["deleted", {}]'}
+        for age in ("new", "old"):
+            for name, change in kinds.items():
+                redis.hset("streamrec:{items}:changes", f"{age}-{name}", change)
+                at = time.time_ns() // 1_000 - (40 if age == "old" else 20) * day
+                redis.zadd("streamrec:{items}:versions", {f"{age}-{name}": at})
+        redis.hset("streamrec:{items}:changes", "i3", kinds["patch"])
+        with serving(live_bundle, url):
+            left = redis.hkeys("streamrec:{items}:changes")
+    assert sorted(left) == [b"i3", b"new-gone", b"new-patch"]
 
 
 def test_a_new_model_takes_the_changes_over(

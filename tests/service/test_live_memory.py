@@ -11,11 +11,15 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from redis import Redis
 
 from model_export.contract.bundle import open_bundle
 from model_export.contract.config import EvidenceConfig
 from service.embedded_redis import embedded_redis
+from service.live import sync
 from service.live.evidence import LiveEvidence
+from service.live.items import LiveItems
+from service.snapshot import Snapshot
 from service.stores.connection import Connection
 from service.stores.memory import Followers, MemoryStore
 from tests.service.live_service import eventually, ids, recommended, serving, write_live_bundle
@@ -65,6 +69,37 @@ def test_what_follows_a_new_item_is_known_to_all_and_outlives_a_restart(
         assert recommended(again, "novelty")[0] == "i20"
 
 
+def test_after_a_restart_many_looks_make_one_snapshot(
+    live_bundle: Path, own_redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(live_bundle, own_redis) as client:
+        walk(client, "q", *(f"i{number}" for number in range(12)), "i20")
+        assert eventually(lambda: recommended(client, "i11")[:1] == ["i20"])
+    monkeypatch.setattr(sync, "_ITEMS_AT_ONCE", 2)
+    frozen: list[Snapshot] = []
+    freeze = LiveItems.freeze
+    monkeypatch.setattr(
+        LiveItems, "freeze", lambda items: frozen.append(freeze(items)) or frozen[-1]
+    )
+    with serving(live_bundle, own_redis) as again:
+        assert eventually(lambda: recommended(again, "i11")[:1] == ["i20"])
+    assert len(frozen) == 1
+
+
+def test_what_was_learnt_is_forgotten_with_redis(live_bundle: Path, own_redis: str) -> None:
+    """What is learnt after the loss, and before the next look, does not hide it."""
+    with serving(live_bundle, own_redis) as client, Redis.from_url(own_redis) as redis:
+        before = recommended(client, "i11")
+        walk(client, "r", "i11", "i20")
+        assert eventually(lambda: recommended(client, "i11")[:1] == ["i20"])
+        with redis.pipeline() as pipe:
+            pipe.flushall()
+            pipe.execute()
+        walk(client, "s", "i3", "i30")
+        assert eventually(lambda: recommended(client, "i3")[:1] == ["i30"])
+        assert recommended(client, "i11") == before
+
+
 def test_a_new_item_becomes_known_as_what_follows_and_as_popular(
     live_bundle: Path, own_redis: str
 ) -> None:
@@ -105,7 +140,7 @@ def learnt(url: str, *sequences: list[str], **bounds: int) -> dict[str, Follower
             for sequence in sequences:
                 store.learn([], sequence, WINDOWS)
                 await store.send()
-            return (await store.since(0, 1_000))[1]
+            return (await store.since(None, 1_000))[1]
 
     return asyncio.run(run())
 
@@ -124,7 +159,7 @@ def test_only_new_events_are_learnt_from(own_redis: str) -> None:
         async with in_redis(own_redis) as store:
             store.learn(["a", "b"], ["c"], WINDOWS)
             await store.send()
-            return (await store.since(0, 1_000))[1]
+            return (await store.since(None, 1_000))[1]
 
     found = asyncio.run(run())
     assert {item: round(known.events) for item, known in found.items()} == {"a": 0, "b": 0, "c": 1}
@@ -148,7 +183,7 @@ def test_nothing_is_read_twice(own_redis: str) -> None:
         async with in_redis(own_redis) as store:
             store.learn([], ["a", "b"], WINDOWS)
             await store.send()
-            version, first = await store.since(0, 1)
+            version, first = await store.since(None, 1)
             last, second = await store.since(version, 1)
             return [first, second, (await store.since(last, 1))[1]]
 
