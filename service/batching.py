@@ -83,16 +83,19 @@ class MicroBatcher(Generic[Query, Answer]):
 
     def _answer(self, batch: list[_Waiting[Query, Answer]]) -> None:
         tell = self._loop.call_soon_threadsafe
+        left = dict(enumerate(batch))
+        fault: Exception = RuntimeError("the model gave this query no answer")
         try:
             for place, answer in self._answer_all([query for query, _ in batch]):
-                self._answered.append((batch[place][1], answer))
+                self._answered.append((left.pop(place)[1], answer))
                 # Waking the event loop costs a system call and the interpreter's lock: once for all
                 # answers that come in a row.
                 if len(self._answered) == 1:
                     tell(self._resolve)
         except Exception as error:
-            for _, future in batch:
-                tell(_fail, future, error)
+            fault = error
+        for _, future in left.values():
+            tell(_fail, future, fault)
 
     def _resolve(self) -> None:
         while self._answered:

@@ -115,7 +115,10 @@ class _Supervised:
             with self._changing:
                 if self._stopping.is_set():
                     return
-                self._process = self._spawn()
+                try:
+                    self._process = self._spawn()
+                except OSError as error:  # no descriptors, no memory: there may be some soon
+                    log.error("it could not be started; trying again", reason=str(error))
 
 
 def _server_program() -> str:

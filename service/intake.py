@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -32,11 +31,7 @@ async def take_in(events: Sequence[object], service: ServiceState) -> EventsRece
             by_user[event.user_id].append(_stored(event, service.weights))
         else:
             rejected.append(RejectedEvent(index=index, problem=_problem(event)))
-    stored = sum(
-        await asyncio.gather(
-            *(service.histories.append(user_id, found) for user_id, found in by_user.items())
-        )
-    )
+    stored = await service.histories.append_all(by_user)
     await _count_clicks(events, service)
     receipt = EventsReceipt(
         accepted=stored, duplicates=len(events) - len(rejected) - stored, rejected=rejected

@@ -155,7 +155,12 @@ def _options(base_url: str, api_key: str | None, timeout: float) -> dict[str, An
 
 
 def _at(*parts: str) -> str:
-    return "".join(f"/{quote(part, safe='')}" for part in parts)
+    return "".join(f"/{_quoted(part)}" for part in parts)
+
+
+def _quoted(part: str) -> str:
+    # As they stand, these two would be steps of the path.
+    return part.replace(".", "%2E") if part in (".", "..") else quote(part, safe="")
 
 
 def _recommend(question: Question) -> _Call[answers.Recommendation]:

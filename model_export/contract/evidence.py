@@ -51,10 +51,11 @@ class NeighbourTable:
         known = np.flatnonzero(neighbours != PADDING)
         rows = neighbours[known].astype(np.intp)
         total = _scratch("total", len(self.items), np.float64(0))
-        np.add.at(total, rows, (self.weights[history] * weights[:, None]).ravel()[known])
-        scores = total[rows].astype(np.float32)
-        total[rows] = 0
-        return rows, scores
+        try:
+            np.add.at(total, rows, (self.weights[history] * weights[:, None]).ravel()[known])
+            return rows, total[rows].astype(np.float32)
+        finally:
+            total[rows] = 0
 
     def links(
         self, sources: NDArray[np.integer], rows: NDArray[np.integer]
@@ -65,9 +66,11 @@ class NeighbourTable:
             Place in `rows`, place in `sources`, weight; nothing where it is 0.
         """
         place = _scratch("place", len(self.items), np.int32(PADDING))
-        place[rows] = np.arange(len(rows))
-        places = place.take(self.items[sources])
-        place[rows] = PADDING
+        try:
+            place[rows] = np.arange(len(rows))
+            places = place.take(self.items[sources])
+        finally:
+            place[rows] = PADDING
         source, column = np.nonzero(places != PADDING)
         weights = self.weights[sources[source], column].tolist()
         links = zip(places[source, column].tolist(), source.tolist(), weights, strict=True)
@@ -123,12 +126,14 @@ def score_candidates(
     place = _scratch("place", len(tables[0].items), np.int32(PADDING))
     table_of_column = np.repeat(np.arange(len(tables)), [table.items.shape[1] for table in tables])
     for user, history in enumerate(histories):
-        place[candidates[user]] = np.arange(count)
         known = history != PADDING
         rows = history[known]
         neighbours = np.concatenate([table.items[rows] for table in tables], axis=1)
-        places = place.take(neighbours.ravel())
-        place[candidates[user]] = PADDING
+        try:
+            place[candidates[user]] = np.arange(count)
+            places = place.take(neighbours.ravel())
+        finally:
+            place[candidates[user]] = PADDING
         hit = np.flatnonzero(places != PADDING)
         position, column = np.divmod(hit, neighbours.shape[1])
         cell = places[hit] * len(tables) + table_of_column[column]

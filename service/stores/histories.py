@@ -10,10 +10,11 @@ Events that weigh nothing lie in a list of their own, so that they never crowd o
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -109,6 +110,20 @@ class HistoryStore:
                         items = [e.interaction.item_id for e in new if not e.beside]
                         self._learn(before, items)
                     return len(new)
+
+    async def append_all(self, by_user: Mapping[str, Sequence[Event]]) -> int:
+        """`append` for many users at once; nothing is being written any more when this ends.
+
+        Raises:
+            StoreError: whether anything was stored is unknown; send the same events again.
+        """
+        appending = (self.append(*entry) for entry in by_user.items())
+        stored = 0
+        for outcome in await asyncio.gather(*appending, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            stored += outcome
+        return stored
 
     async def read(self, user_id: str, *, beside: bool = False) -> list[Interaction]:
         """The stored history, or the events beside it, oldest first; empty for an unknown user.

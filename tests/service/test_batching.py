@@ -98,6 +98,25 @@ def test_a_fault_reaches_its_callers_and_the_next_batch_is_answered() -> None:
     asyncio.run(run())
 
 
+def test_a_query_without_an_answer_is_a_fault_of_its_own() -> None:
+    async def run() -> None:
+        batcher = MicroBatcher(
+            lambda numbers: ((place, n) for place, n in enumerate(numbers) if n),
+            queue_size=8,
+            max_batch=8,
+        )
+        await batcher.start()
+        async with asyncio.timeout(10):
+            outcomes = await asyncio.gather(
+                *(batcher.submit(number) for number in (0, 1)), return_exceptions=True
+            )
+        assert isinstance(outcomes[0], RuntimeError)
+        assert outcomes[1] == 1
+        await batcher.stop()
+
+    asyncio.run(run())
+
+
 def test_stopping_answers_what_waits() -> None:
     async def run() -> None:
         double = Doubler()

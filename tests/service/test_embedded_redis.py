@@ -75,6 +75,20 @@ def test_a_killed_server_is_started_again(tmp_path: Path) -> None:
         assert client.lrange("list", 0, -1) == [b"0", b"1", b"2"]
 
 
+def test_a_server_that_cannot_be_started_again_at_once_is_later(tmp_path: Path) -> None:
+    with embedded_redis(tmp_path) as url, redis.Redis.from_url(url) as client:
+        (tmp_path / "redis.log").unlink()
+        (tmp_path / "redis.log").mkdir()
+        os.kill(client.info("server")["process_id"], signal.SIGKILL)
+        time.sleep(1)
+        assert not _answers(url)
+        (tmp_path / "redis.log").rmdir()
+        deadline = time.monotonic() + 10
+        while not _answers(url):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
 def test_a_killed_server_loses_no_acknowledged_write(tmp_path: Path) -> None:
     with embedded_redis(tmp_path) as url, redis.Redis.from_url(url) as client:
         for number in range(200):

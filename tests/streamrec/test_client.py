@@ -61,6 +61,14 @@ def test_from_an_event_to_an_explanation_and_erasure(shop: Client) -> None:
     assert shop.history("p/1") == []
 
 
+def test_ids_that_look_like_steps_of_a_path(shop: Client) -> None:
+    for user in (".", ".."):
+        shop.events({"user_id": user, "item_id": "lens"})
+        assert [seen.item_id for seen in shop.history(user)] == ["lens"]
+        shop.erase(user)
+        assert shop.history(user) == []
+
+
 def test_a_history_of_its_own_and_filters(shop: Client) -> None:
     answer = shop.recommend(
         history=["lens", {"item_id": "camera", "event_type": "view"}],
