@@ -103,6 +103,18 @@ def mean(value: float) -> float:
     return total([value])[0] / count()
 
 
+def part(batch: NDArray[Any], rank: int, count: int) -> tuple[NDArray[Any], float]:
+    """One process's part of a batch, and the weight of its mean loss.
+
+    DDP takes the mean of the processes; with these weights that is the mean of the batch, although parts
+    differ by one in length. A batch that is too small to be shared goes to every process.
+    """
+    if len(batch) < count:
+        return batch, 1.0
+    mine = batch[rank::count]
+    return mine, len(mine) * count / len(batch)
+
+
 def tensor(array: NDArray[Any]) -> Tensor:
     """An array as a tensor on the device in use."""
     return torch.from_numpy(array).to(torch.get_default_device())

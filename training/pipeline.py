@@ -199,8 +199,14 @@ def _deliberate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
         history = train_deliberator(
             deliberator, lists, validation, texts, run.config, folder, run.seed, progress
         )
-        best = max((record["metrics"] for record in history), key=itemgetter("objective"))
-        if best["objective"] <= best["ndcg@10 round 0"]:
+        figures = [record["metrics"] for record in history]
+        best = max(figures, key=itemgetter("objective"), default=None)
+        if best is None:
+            run.folder.tell(
+                "deliberation stays untrained and out of the answers: of no user do the others say enough "
+                "for what came next to be among the candidates; more histories are what helps"
+            )
+        elif best["objective"] <= best["ndcg@10 round 0"]:
             run.folder.tell(
                 f"deliberation did not beat the mix on validation (NDCG@10 {best['objective']:.4f}, the mix "
                 f"{best['ndcg@10 round 0']:.4f}) and stays out of the answers: {len(lists):,} lists were "

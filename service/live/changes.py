@@ -67,7 +67,7 @@ def changed(item_id: str, base: Item | None, change: Change | None) -> Item | No
             return None
         return patched(base, change.values)
     except ValidationError as error:
-        log.warning("a change is left out", item_id=item_id, reason=problems_of(error))
+        log.warning("a change is left out", item_id=item_id, reason=problems_of(error, Item))
         return base
 
 

@@ -44,6 +44,13 @@ def test_processes_share_every_batch_among_them() -> None:
         assert not first & second
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7])
+def test_the_mean_of_all_parts_is_that_of_the_batch(size: int) -> None:
+    losses = np.arange(size) ** 2.0
+    parts = [distributed.part(losses, rank, 3) for rank in range(3)]
+    assert np.mean([weight * part.mean() for part, weight in parts]) == pytest.approx(losses.mean())
+
+
 def test_two_processes_go_on_where_one_stopped_and_along_the_same_curve(tmp_path: Path) -> None:
     alone = train(tmp_path / "alone", tiny.silent())
     with pytest.raises(KeyboardInterrupt):

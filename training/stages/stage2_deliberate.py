@@ -186,9 +186,11 @@ class Fold:
 
 
 def new_deliberator(lists: CandidateLists, text_dims: int, config: RunConfig) -> Deliberator:
-    """An untrained deliberator that knows the scale of the features."""
+    """An untrained deliberator that knows the scale of the features, if there are lists to know it from."""
     sample = lists.features[:: max(1, len(lists) // 2000)].astype(np.float32)
     flat = tensor(sample).flatten(0, 1)
+    if not len(flat):
+        flat = torch.zeros(2, flat.shape[1])
     deliberator = Deliberator(flat.mean(0), flat.std(0) + 1e-3, text_dims, config.deliberation)
     return deliberator.to(flat.device)
 
@@ -223,7 +225,11 @@ def train_deliberator(
     seed: int,
     progress: Progress,
 ) -> list[dict[str, Any]]:
-    """Listwise softmax on every round, the last weighing most; keeps the best epoch on `validation`."""
+    """Listwise softmax on every round, the last weighing most; keeps the best epoch on `validation`.
+
+    Returns:
+        One record an epoch; none where there are no lists, and the deliberator stays untrained.
+    """
     settings = config.deliberate
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -234,15 +240,16 @@ def train_deliberator(
     judge = partial(
         distributed.from_first, lambda: list_metrics(model, validation, texts, settings.rounds)
     )
-    share, of = distributed.rank(), distributed.count()
+    share = distributed.rank(), distributed.count()
     state = load_progress(folder / "progress.safetensors", model, optimizer)
     if state is None:
         untrained = judge()
         state = {"epoch": 0, "best": untrained["objective"], "history": []}
         save_weights(folder / "best.safetensors", model)
     per_epoch = -(-len(lists) // settings.batch_size)
-    task = progress.add_task("deliberate", total=settings.epochs * per_epoch)
-    while state["epoch"] < settings.epochs:
+    epochs = settings.epochs if per_epoch else 0
+    task = progress.add_task("deliberate", total=epochs * per_epoch)
+    while state["epoch"] < epochs:
         rng = seeded(seed, "deliberate", state["epoch"])
         model.train()
         loss_sum = 0.0
@@ -251,19 +258,20 @@ def train_deliberator(
             for group in optimizer.param_groups:
                 warm_up = min(1.0, 0.02 + 20 * done)
                 group["lr"] = settings.learning_rate * warm_up * max(0.05, 1 - done)
-            together, last = losses(chosen[share::of] if len(chosen) >= of else chosen)
+            mine, weight = distributed.part(chosen, *share)
+            together, last = losses(mine)
             optimizer.zero_grad(set_to_none=True)
-            together.backward()
+            (together * weight).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            loss_sum += float(last.detach())
+            loss_sum += float(last.detach()) * weight
             progress.update(task, completed=state["epoch"] * per_epoch + number + 1)
         state["epoch"] += 1
         metrics = judge()
         state["history"].append(
             {
                 "epoch": state["epoch"],
-                "losses": {"listwise": loss_sum / per_epoch},
+                "losses": {"listwise": distributed.mean(loss_sum / per_epoch)},
                 "metrics": metrics,
             }
         )

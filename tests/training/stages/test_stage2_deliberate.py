@@ -176,6 +176,16 @@ def test_training_that_never_helps_leaves_the_mix_as_it_is(tmp_path: Path) -> No
     )
 
 
+def test_without_a_list_it_stays_untrained_and_keeps_the_mix(tmp_path: Path) -> None:
+    model = new_deliberator(planted(0, 0), 6, config())
+    nothing = planted(0, 0)
+    assert not train_deliberator(
+        model, nothing, planted(1, 40), TEXTS, config(), tmp_path, 1, tiny.silent()
+    )
+    metrics = list_metrics(model, planted(1), TEXTS, 2)
+    assert metrics["ndcg@10 round 0"] == metrics["ndcg@10 round 2"] > 0
+
+
 def test_a_target_outside_its_list_counts_as_missed() -> None:
     lists = planted(1)
     lists.label[:] = -1
