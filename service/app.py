@@ -94,7 +94,6 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
         except StoreError:
             log.warning("redis does not answer; recommendations are degraded until it does")
         # The collector would visit the catalogue again and again, and find nothing.
-        gc.collect()
         gc.freeze()
         log.info("ready", model_version=model.version, items=len(model.bundle.catalog))
         watching = asyncio.create_task(app.state.reloader.watch(), name="watch-bundle")

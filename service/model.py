@@ -70,13 +70,16 @@ class LoadedModel:
         return self.bundle.manifest.model_version
 
 
-def load_model(settings: Settings) -> LoadedModel:
+def load_model(settings: Settings, opened: Bundle | None = None) -> LoadedModel:
     """Verify the bundle, load it and answer once, so that the first request finds it warm.
+
+    Args:
+        opened: the bundle where it has been verified already.
 
     Raises:
         BundleError: it is missing, damaged, unverified or of another format.
     """
-    bundle = open_bundle(settings.bundle)
+    bundle = opened or open_bundle(settings.bundle)
     if not len(bundle.catalog):
         raise BundleError(f"bundle {settings.bundle} has no items; export it again")
     reasoner = OnnxReasoner(bundle, settings.intra_op_threads)

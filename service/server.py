@@ -7,7 +7,8 @@ import resource
 import signal
 import socket
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -15,12 +16,14 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from model_export.contract.bundle import open_bundle
+from model_export.contract.bundle import Bundle, open_bundle
+from model_export.contract.errors import BundleError
 from service.app import create_app
 from service.embedded_redis import embedded_redis
 from service.errors import StartError
 from service.http_protocol import StrictProtocol
 from service.logs import configure_logging
+from service.model import LoadedModel, load_model
 from service.security.keys import ApiKeys
 from service.settings import Settings
 
@@ -39,7 +42,7 @@ def serve(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, _leave)
     configure_logging()
     _allow_many_connections()
-    open_bundle(settings.bundle)
+    bundle = open_bundle(settings.bundle)
     ApiKeys.of(settings)
     _check_port(settings)
     with ExitStack() as stack:
@@ -49,14 +52,19 @@ def serve(settings: Settings) -> None:
             settings = settings.model_copy(
                 update={"redis_url": SecretStr(url), "redis_timeout": patience}
             )
+        app: FastAPI | str
         if settings.workers > 1:
             folder = tempfile.TemporaryDirectory(prefix="streamrec-metrics-")
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(folder)
-        # Worker processes inherit the environment and read the settings from it.
-        os.environ.update(settings.environment())
+            # Worker processes inherit the environment and read the settings from it.
+            os.environ.update(settings.environment())
+            app = "service.server:worker_app"
+        else:
+            app = create_app(settings, _loader(bundle))
+        del bundle
         uvicorn.run(
-            "service.server:worker_app",
-            factory=True,
+            app,
+            factory=settings.workers > 1,
             http=StrictProtocol,
             # uvloop accepts one connection a turn, so that a crowd waits for seconds to be refused.
             loop="asyncio",
@@ -68,6 +76,21 @@ def serve(settings: Settings) -> None:
             server_header=False,
             timeout_graceful_shutdown=settings.drain_seconds,
         )
+
+
+def _loader(opened: Bundle) -> Callable[[Settings], LoadedModel]:
+    """Loads the bundle that is open already, and later whatever lies there then."""
+    waiting = [opened]
+
+    def load(settings: Settings) -> LoadedModel:
+        if waiting:
+            with suppress(BundleError):  # another took its place
+                bundle = waiting.pop()
+                bundle.check_in_place()
+                return load_model(settings, bundle)
+        return load_model(settings)
+
+    return load
 
 
 def worker_app() -> FastAPI:

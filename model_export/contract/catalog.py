@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +85,6 @@ class Catalog:
         """
         try:
             with path.open(encoding="utf-8") as file:
-                return cls(Item.model_validate(json.loads(line)) for line in file)
+                return cls(map(Item.model_validate_json, file))
         except (OSError, ValueError) as error:
             raise BundleError(f"the catalogue {path} cannot be read: {error}") from error
