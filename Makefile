@@ -34,9 +34,9 @@ demo: $(VENV)/.run $(SHOP)/items.csv
 	@$(BIN)/streamrec train --interactions $(SHOP)/interactions.csv --items $(SHOP)/items.csv \
 		--run $(DEMO)/run --config configs/demo.toml
 	@$(BIN)/streamrec export $(DEMO)/run --bundle $(DEMO)/bundle
-	@test -f $(DEMO)/histories.loaded || \
+	@cksum < $(SHOP)/interactions.csv | cmp -s - $(DEMO)/histories.loaded || \
 		$(BIN)/streamrec load-histories --interactions $(SHOP)/interactions.csv --redis-folder $(DEMO)/redis
-	@touch $(DEMO)/histories.loaded
+	@cksum < $(SHOP)/interactions.csv > $(DEMO)/histories.loaded
 	@sed 's/:8000/:$(PORT)/' docs/demo.txt
 	@STREAMREC_PAGE_USERS=user-0001,user-0002,user-0003 \
 		exec $(BIN)/streamrec serve --bundle $(DEMO)/bundle --redis-folder $(DEMO)/redis --port $(PORT)

@@ -66,6 +66,15 @@ def recommend_with_ray(
     return int(ray.data.read_parquet(str(out)).count())
 
 
+class _Block(Table):
+    """Rows from all over the files: where they stood there is not known."""
+
+    def error(self, record: int, column: str, problem: str) -> DataError:
+        user = self.columns[columns.USER_ID][record]
+        whose = "a row without a user" if user is None else f"a row of user {user!r}"
+        return DataError(f"{self.path}, {whose}, column {column}: {problem}")
+
+
 class _Answers:
     """One worker, which keeps its model from block to block."""
 
@@ -81,5 +90,5 @@ class _Answers:
         if not frame.height:
             return pl.DataFrame(schema=SCHEMA).to_arrow()
         numbers = pl.int_range(1, frame.height + 1, dtype=pl.Int64, eager=True)
-        table = Table(self._users, frame.to_dict(), numbers)
+        table = _Block(self._users, frame.to_dict(), numbers)
         return answer_part(self._recommender, histories_of_table(table), self._request).to_arrow()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -139,3 +140,23 @@ def test_compose_takes_its_files(files: list[str]) -> None:
 def test_the_dockerfile_passes_its_linter() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     subprocess.run([hadolint, ROOT / "Dockerfile"], check=True)
+
+
+def test_histories_are_loaded_whenever_the_data_have_changed(tmp_path: Path) -> None:
+    written = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    (script,) = written["services"]["train"]["command"]
+    for name in ("data", "input", "bin"):
+        (tmp_path / name).mkdir()
+        script = script.replace(f"/{name}", str(tmp_path / name))
+    recorder = tmp_path / "bin/streamrec"
+    recorder.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/ran\n')
+    recorder.chmod(0o755)
+
+    def loads(interactions: str) -> int:
+        (tmp_path / "input/interactions.csv").write_text(interactions)
+        (tmp_path / "ran").unlink(missing_ok=True)
+        environment = {**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+        subprocess.run(["sh", "-ec", script.replace("$$", "$")], env=environment, check=True)
+        return (tmp_path / "ran").read_text().split().count("load-histories")
+
+    assert [loads(text) for text in ("a", "a", "b", "b", "a")] == [1, 0, 1, 0, 1]

@@ -63,13 +63,21 @@ def test_both_engines_give_the_same_answers(tiny_bundle: Path, tmp_path: Path) -
     assert spread["score"].to_list() == pytest.approx(local["score"].to_list(), abs=1e-4)
 
 
-def test_a_wrong_row_is_named(tiny_bundle: Path, tmp_path: Path) -> None:
-    pl.DataFrame({"user_id": ["u", None], "item_id": ["i1", "i2"]}).write_parquet(
-        tmp_path / "events.parquet"
-    )
+@pytest.mark.parametrize(
+    ("users", "items", "named"),
+    [
+        (["u", None], ["i1", "i2"], "a row without a user, column user_id: the id is empty"),
+        (["u", "v"], ["i1", None], "a row of user 'v', column item_id: the id is empty"),
+    ],
+)
+def test_a_wrong_row_is_named_by_its_user(
+    tiny_bundle: Path, tmp_path: Path, users: list[str], items: list[str], named: str
+) -> None:
+    """Its number would be that of a block, not of the file."""
+    pl.DataFrame({"user_id": users, "item_id": items}).write_parquet(tmp_path / "events.parquet")
     result = streamrec(
         "recommend", "--bundle", tiny_bundle, "--users", tmp_path / "events.parquet",
         "--out", tmp_path / "out", "--engine", "ray", "--workers", 1,
     )  # fmt: skip
     assert result.exit_code == 1
-    assert "column user_id: the id is empty" in result.stderr
+    assert named in result.stderr.replace("\n", " ")
