@@ -36,7 +36,6 @@ from model_export.verify import verify_bundle
 from training.deliberation import Deliberator
 from training.graphs import graphs_of
 from training.items.catalog_items import CatalogItems
-from training.items.evidence import store_names
 from training.model import StreamRec
 from training.run import Run, item_encoder, loop_tables
 from training.summary import final_figures
@@ -90,7 +89,7 @@ def model_version(run: Run) -> str:
         run.folder.folder("prepare") / "catalog.jsonl",
         *sorted(run.folder.folder("items").glob("*.npy")),
     ]
-    seen = int(run.items.popularity.sum())  # more of it where the evidence is fresh
+    seen = int(run.items.evidence.popularity.sum())  # more of it where the evidence is fresh
     content = [run.mix_weights, run.config.model_dump(mode="json"), seen, *map(sha256, files)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -166,8 +165,6 @@ def table_arrays(tables: LoopTables, items: CatalogItems) -> dict[str, NDArray[A
         "item_texts": tables.item_texts,
         "leaf_items": tables.leaf_items,
         "codes": items.codes,
-        "popularity": items.popularity,
-        "recent": items.recent,
         **tables.trie,
     }
 
@@ -176,14 +173,16 @@ def _write_tables(run: Run, model: StreamRec, tables: LoopTables, bundle: Path) 
     items = run.items
     arrays = {
         **table_arrays(tables, items),
+        **items.evidence.arrays(),
         **item_encoder(model).tables(),
-        **store_names(items.tables),
     }
     for name, array in arrays.items():
         write_table(bundle, name, np.asarray(array))
     run.catalog.write(bundle / "catalog.jsonl")
     shutil.copytree(run.folder.folder("items") / "tokenizer", bundle / "tokenizer")
-    labels = code_labels(run.catalog, items.codes, items.vocabulary.sizes, items.popularity)
+    labels = code_labels(
+        run.catalog, items.codes, items.vocabulary.sizes, items.evidence.popularity
+    )
     write_json(bundle / "code_labels.json", labels)
 
 

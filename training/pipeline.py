@@ -184,13 +184,13 @@ def _finetune(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
 
 def _deliberate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
     def work(folder: Path) -> dict[str, Any]:
-        text = run.items.tables["text"]
+        text = run.items.evidence.tables["text"]
         lists, mix = cross_fitted_lists(
             run.training, text, run.new_model, run.config, folder, run.seed, progress
         )
         texts = distributed.tensor(run.items.texts)
         held_out = sample(run.sequences.holdout("valid"), run.seed)
-        scorer = run.scorer_with(mix)
+        scorer = run.items.evidence.scorer(mix)
         validation = build_lists(
             held_out.histories, held_out.targets, state_logits(run.model("stage2_finetune")),
             scorer, run.config.deliberation.candidates,
@@ -269,9 +269,9 @@ def _validator(run: Run, model: StreamRec, *, steps: int) -> Callable[[], dict[s
 
     def validate() -> dict[str, float]:
         model.eval()
-        silent = run.scorer_with({"state": 1.0})
+        silent = run.items.evidence.scorer({"state": 1.0})
         figures = evaluate_loop(
-            run.loop(model, silent, None), held_out, run.items.popularity,
+            run.loop(model, silent, None), held_out, run.items.evidence.popularity,
             sorted({0, steps}), seen_kept=False,
         )  # fmt: skip
         ndcg = {name: values["ndcg@10"] for name, values in figures.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from training.deliberation import Deliberator
 from training.distributed import tensor
 from training.graphs import TorchRunner
 from training.items.catalog_items import CatalogItems
-from training.items.evidence import fit_evidence, recent_interactions
+from training.items.evidence import fit_evidence
 from training.loop import seeded
 from training.model import StreamRec
 from training.run_folder import RunFolder, StepName
@@ -132,22 +131,14 @@ class Run:
     def knowing(self, seen: Sequences) -> Run:
         """The same weights beside the evidence of other histories, such as all that came in since."""
         fresh = Run(self.folder, self.config, self.seed)
-        offsets, items, n_items = seen.offsets, seen.items, len(self.catalog)
-        fresh.items = dataclasses.replace(
-            self.items,
-            popularity=np.bincount(items, minlength=n_items),
-            recent=recent_interactions(offsets, items, n_items),
-            tables=fit_evidence(offsets, items, self.items.tables["text"], self.config.evidence),
-        )
+        text = self.items.evidence.tables["text"]
+        evidence = fit_evidence(seen.offsets, seen.items, text, self.config.evidence)
+        fresh.items = dataclasses.replace(self.items, evidence=evidence)
         return fresh
-
-    def scorer_with(self, weights: Mapping[str, float]) -> Scorer:
-        """The evidence of the training part under some weights of the mix."""
-        return Scorer(self.items.tables, self.items.popularity, self.items.recent, weights)
 
     @property
     def scorer(self) -> Scorer:
-        return self.scorer_with(self.mix_weights)
+        return self.items.evidence.scorer(self.mix_weights)
 
     def loop(
         self, model: StreamRec, scorer: Scorer, deliberator: Deliberator | None

@@ -66,7 +66,7 @@ def evaluate_after(
     what = "network" if network_only else "answers"
     task = progress.add_task(f"evaluate {step}, {what}", total=len(holdout.targets))
     return evaluate_loop(
-        _loop_after(run, step, network_only), holdout, run.items.popularity,
+        _loop_after(run, step, network_only), holdout, run.items.evidence.popularity,
         range(run.config.model.max_steps + 1),
         advance=lambda users: progress.advance(task, users),
     )  # fmt: skip
@@ -81,7 +81,7 @@ def _loop_after(run: Run, step: StepName, network_only: bool) -> ReasoningLoop:
     if deliberates and not network_only:
         return run.loop(model, run.scorer, run.deliberator)
     weights = {"state": 1.0} if network_only else DEFAULT_WEIGHTS
-    return run.loop(model, run.scorer_with(weights), None)
+    return run.loop(model, run.items.evidence.scorer(weights), None)
 
 
 def summarise(run: Run, progress: Progress) -> Summary:

@@ -69,7 +69,7 @@ def judge_network(
             kept = _rankings(loops[part], part, histories, everything)
             for steps in range(run.config.model.max_steps + 1):
                 scores, seconds = next(rankings)
-                judged = judges.setdefault((part, steps), Judge(run.items.popularity))
+                judged = judges.setdefault((part, steps), Judge(run.items.evidence.popularity))
                 judged.add(scores, targets, histories, seconds, next(kept)[0])
     return judges
 
@@ -77,8 +77,8 @@ def judge_network(
 def loops_of(run: Run, stage: StepName, weights: Mapping[str, float]) -> dict[Part, ReasoningLoop]:
     """The reasoning loop that each part is read from."""
     model = run.model(stage)
-    alone = run.scorer_with({"state": 1.0})
-    mixed = run.scorer_with(weights)
+    alone = run.items.evidence.scorer({"state": 1.0})
+    mixed = run.items.evidence.scorer(weights)
     network = run.loop(model, alone, None)
     loops: dict[Part, ReasoningLoop] = {
         "state": network,

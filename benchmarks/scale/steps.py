@@ -110,7 +110,7 @@ def evidence(folder: Path) -> dict[str, Any]:
 
     training = _training(folder)
     text = NeighbourTable(_load(folder, "text_items"), _load(folder, "text_weights"))
-    tables = fit_evidence(training.offsets, training.items, text, CONFIG.evidence)
+    tables = fit_evidence(training.offsets, training.items, text, CONFIG.evidence).tables
     return {"tables": len(tables)}
 
 

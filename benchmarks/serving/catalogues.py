@@ -18,6 +18,7 @@ from model_export.export import table_arrays, write_graphs
 from training.args import RunConfig
 from training.deliberation import Deliberator
 from training.items.catalog_items import CatalogItems
+from training.items.evidence import Evidence
 from training.model import StreamRec
 from training.run import loop_tables
 
@@ -38,7 +39,7 @@ def write_untrained(path: Path, config: RunConfig, n_items: int, *, beam: float 
     write_graphs(model, deliberator, tables, config.inference.beams, path)
     for name, array in table_arrays(tables, items).items():
         write_table(path, name, array)
-    _write_evidence(path, items)
+    _write_evidence(path, items.evidence)
     Catalog(Item(item_id=f"i{row}", title=f"Item {row}") for row in range(n_items)).write(
         path / "catalog.jsonl"
     )
@@ -83,18 +84,22 @@ def _items(random: np.random.Generator, config: RunConfig, n_items: int) -> Cata
         texts=texts,
         codes=codes,
         similar=neighbours[:, :1].astype(np.int64),
-        popularity=random.integers(1, 50, n_items),
-        recent=random.integers(0, 20, n_items),
         code_sizes=sizes,
-        tables={name: NeighbourTable(neighbours, weights) for name in TABLES},
+        evidence=Evidence(
+            popularity=random.integers(1, 50, n_items),
+            recent=random.integers(0, 20, n_items),
+            tables={name: NeighbourTable(neighbours, weights) for name in TABLES},
+        ),
     )
 
 
-def _write_evidence(path: Path, items: CatalogItems) -> None:
+def _write_evidence(path: Path, evidence: Evidence) -> None:
     """All tables are one and the same: names of one file, so that a million items fit on a disk."""
-    first, *others = items.tables
-    write_table(path, f"{first}_items", items.tables[first].items)
-    write_table(path, f"{first}_weights", items.tables[first].weights)
+    write_table(path, "popularity", evidence.popularity)
+    write_table(path, "recent", evidence.recent)
+    first, *others = evidence.tables
+    write_table(path, f"{first}_items", evidence.tables[first].items)
+    write_table(path, f"{first}_weights", evidence.tables[first].weights)
     for name in others:
         for part in ("items", "weights"):
             os.link(path / "tables" / f"{first}_{part}.npy", path / "tables" / f"{name}_{part}.npy")

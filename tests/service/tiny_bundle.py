@@ -23,7 +23,7 @@ from model_export.export import table_arrays, write_graphs
 from training.deliberation import Deliberator
 from training.items.catalog_items import CatalogItems
 from training.items.cells import comparisons
-from training.items.evidence import store_names
+from training.items.evidence import Evidence
 from training.items.neighbours import text_neighbours
 from training.items.text import fit_text_encoder, tfidf_matrix
 from training.model import StreamRec
@@ -60,7 +60,7 @@ def write_tiny_bundle(path: Path) -> None:
     write_graphs(model, deliberator, tables, 8, path)
     arrays = {
         **table_arrays(tables, items),
-        **store_names(items.tables),
+        **items.evidence.arrays(),
         **item_encoder(model).tables(),
     }
     for name, array in arrays.items():
@@ -92,13 +92,9 @@ def _items(random: np.random.Generator, tfidf: SparseRows, encoder: TextEncoder)
         rows = random.integers(0, ITEMS, (ITEMS, 5))
         return NeighbourTable(rows, random.random((ITEMS, 5), dtype=np.float32) / 10)
 
-    return CatalogItems(
-        texts=scaled_texts(encoder.project(tfidf)),
-        codes=np.stack(np.unravel_index(ids, CODES), axis=1),
-        similar=random.integers(0, ITEMS, (ITEMS, 3)),
+    evidence = Evidence(
         popularity=random.integers(1, 50, ITEMS),
         recent=random.integers(0, 20, ITEMS),
-        code_sizes=np.array(CODES),
         tables={
             **{name: neighbours() for name in TABLES},
             "text": text_neighbours(
@@ -107,4 +103,11 @@ def _items(random: np.random.Generator, tfidf: SparseRows, encoder: TextEncoder)
                 width=5,
             ),
         },
+    )
+    return CatalogItems(
+        texts=scaled_texts(encoder.project(tfidf)),
+        codes=np.stack(np.unravel_index(ids, CODES), axis=1),
+        similar=random.integers(0, ITEMS, (ITEMS, 3)),
+        code_sizes=np.array(CODES),
+        evidence=evidence,
     )

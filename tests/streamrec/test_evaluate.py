@@ -43,7 +43,7 @@ def test_deliberation_is_loaded_as_it_was_trained(trained: Path) -> None:
 def test_fresh_evidence_knows_the_validation_items_and_nothing_later(trained: Path) -> None:
     run = Run.open(trained)
     fresh = run.knowing(run.sequences.without_newest(1))
-    added = fresh.items.popularity - run.items.popularity
+    added = fresh.items.evidence.popularity - run.items.evidence.popularity
     validation = np.bincount(run.sequences.holdout("valid").targets, minlength=len(run.catalog))
     assert added.tolist() == validation.tolist()
     plain = streamrec("evaluate", trained, "--split", "test", "--json")

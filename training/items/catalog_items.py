@@ -22,7 +22,7 @@ from training.data.sequences import Sequences
 from training.items.assign import collision_free_codes, share_in_collision
 from training.items.behaviour import behaviour_vectors
 from training.items.cells import comparisons
-from training.items.evidence import fit_evidence, recent_interactions, store_names
+from training.items.evidence import Evidence, fit_evidence
 from training.items.neighbours import text_neighbours
 from training.items.quantizer import code_usage, codes_per_level, fit_quantizer
 from training.items.text import fit_text_encoder, tfidf_matrix
@@ -37,19 +37,15 @@ class CatalogItems:
         texts: (N, D) text vectors, zeros for an item without text.
         codes: (N, levels) collision-free semantic IDs.
         similar: (N, k) rows of the most similar items by text and behaviour.
-        popularity: (N,) interactions in the training part.
-        recent: (N,) those among the newest of their user.
         code_sizes: (levels,) size of each codebook.
-        tables: evidence from the training part.
+        evidence: that of the training part.
     """
 
     texts: NDArray[np.float32]
     codes: NDArray[np.int64]
     similar: NDArray[np.int64]
-    popularity: NDArray[np.int64]
-    recent: NDArray[np.int64]
     code_sizes: NDArray[np.int64]
-    tables: dict[str, NeighbourTable]
+    evidence: Evidence
 
     @property
     def vocabulary(self) -> CodeVocabulary:
@@ -67,8 +63,9 @@ class CatalogItems:
         tables = {
             name: NeighbourTable(read(f"{name}_items"), read(f"{name}_weights")) for name in TABLES
         }
-        arrays = ("texts", "codes", "similar", "popularity", "recent", "code_sizes")
-        return cls(**{name: read(name) for name in arrays}, tables=tables)
+        evidence = Evidence(read("popularity"), read("recent"), tables)
+        arrays = ("texts", "codes", "similar", "code_sizes")
+        return cls(**{name: read(name) for name in arrays}, evidence=evidence)
 
 
 def fit_catalog_items(
@@ -98,16 +95,14 @@ def fit_catalog_items(
     codes = collision_free_codes(encoded, quantizer)
     tfidf = tfidf_matrix(sparse, len(encoder.vocabulary))
     text = text_neighbours(tfidf, comparisons(dense, seed), width=config.evidence.neighbours)
-    tables = fit_evidence(training.offsets, training.items, text, config.evidence)
+    evidence = fit_evidence(training.offsets, training.items, text, config.evidence)
     ItemTokenizer(encoder, join, quantizer).save(folder / "tokenizer")
     arrays: dict[str, NDArray[Any]] = {
         "texts": scaled_texts(dense),
         "codes": codes,
         "similar": most_similar(vectors, config.stage1.similar, seed),
-        "popularity": np.bincount(training.items, minlength=n_items),
-        "recent": recent_interactions(training.offsets, training.items, n_items),
         "code_sizes": np.full(settings.levels, quantizer.codebooks.shape[1]),
-        **store_names(tables),
+        **evidence.arrays(),
     }
     for name, array in arrays.items():
         with atomic_path(folder / f"{name}.npy") as partial, partial.open("wb") as file:

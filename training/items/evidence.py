@@ -1,8 +1,10 @@
-"""All evidence tables of scoring.TABLES from training histories and item texts."""
+"""Evidence from training histories and item texts: everything but the network's own opinion."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from scipy.sparse import csr_array, diags_array
 from model_export.contract.config import EvidenceConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.history import PADDING
+from model_export.contract.scoring import Scorer
 from training.items.cooccurrence import count_transitions
 from training.items.neighbours import strongest_neighbours
 
@@ -18,13 +21,41 @@ RECENT = 3
 """Newest interactions of a user that say what is in demand of late."""
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What histories and texts say of N items.
+
+    Attributes:
+        popularity: (N,) interactions with each item.
+        recent: (N,) how often it is among the RECENT newest of a user: what is in demand of late.
+        tables: the eight of scoring.TABLES; see scoring.UNITS for what each means.
+    """
+
+    popularity: NDArray[np.int64]
+    recent: NDArray[np.int64]
+    tables: Mapping[str, NeighbourTable]
+
+    def scorer(self, weights: Mapping[str, float]) -> Scorer:
+        """The evidence under some weights of the mix."""
+        return Scorer(self.tables, self.popularity, self.recent, weights)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything under the names that a run and a bundle give it."""
+        parts = {
+            f"{name}_{part}": getattr(table, part)
+            for name, table in self.tables.items()
+            for part in ("items", "weights")
+        }
+        return {"popularity": self.popularity, "recent": self.recent, **parts}
+
+
 def fit_evidence(
     offsets: NDArray[np.int64],
     items: NDArray[np.int64],
     text: NeighbourTable,
     config: EvidenceConfig,
-) -> dict[str, NeighbourTable]:
-    """The eight tables that a Scorer reads; see scoring.UNITS for what each means.
+) -> Evidence:
+    """All evidence of some histories.
 
     Args:
         offsets: (users + 1,) user u owns items[offsets[u] : offsets[u + 1]], oldest first.
@@ -52,13 +83,12 @@ def fit_evidence(
         "memory_memory": follows @ follows,
     }.items():
         tables[name] = strongest_neighbours(path.tocsr(), config.neighbours)
-    return tables
+    return Evidence(popularity, _recent(offsets, items, n_items), tables)
 
 
-def recent_interactions(
+def _recent(
     offsets: NDArray[np.integer], items: NDArray[np.integer], n_items: int
 ) -> NDArray[np.int64]:
-    """(N,) how often an item is among the RECENT newest of a user: what is in demand of late."""
     lengths = np.diff(offsets)
     from_end = np.repeat(offsets[1:], lengths) - np.arange(len(items))
     return np.bincount(items[from_end <= RECENT], minlength=n_items)
@@ -87,12 +117,3 @@ def _hop(table: NeighbourTable, width: int) -> csr_array:
     row = np.repeat(np.arange(len(neighbours)), kept.sum(1))
     shape = (len(neighbours), len(neighbours))
     return csr_array((weights[kept], (row, neighbours[kept])), shape=shape)
-
-
-def store_names(tables: Mapping[str, NeighbourTable]) -> dict[str, NDArray[np.generic]]:
-    """Arrays under the names that a bundle gives them."""
-    return {
-        f"{name}_{part}": getattr(table, part)
-        for name, table in tables.items()
-        for part in ("items", "weights")
-    }

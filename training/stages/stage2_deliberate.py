@@ -33,7 +33,7 @@ from training.data.batches import Windows
 from training.data.sequences import Sequences
 from training.deliberation import Deliberator
 from training.distributed import tensor
-from training.items.evidence import fit_evidence, recent_interactions
+from training.items.evidence import fit_evidence
 from training.lists import CandidateLists, Logits, build_lists, fit_mix_weights, state_logits
 from training.loop import seeded
 from training.metrics import ranking_metrics
@@ -95,10 +95,7 @@ def fit_scorer(
 ) -> Scorer:
     """Evidence that knows nothing of the held-out users."""
     offsets, items = others(training, held_out)
-    tables = fit_evidence(offsets, items, text, config)
-    popularity = np.bincount(items, minlength=len(text.items))
-    recent = recent_interactions(offsets, items, len(text.items))
-    return Scorer(tables, popularity, recent, weights)
+    return fit_evidence(offsets, items, text, config).scorer(weights)
 
 
 def positions(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from model_export.contract.config import EvidenceConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.history import PADDING
 from model_export.contract.scoring import TABLES
-from training.items.evidence import fit_evidence, recent_interactions, store_names
+from training.items.evidence import Evidence, fit_evidence
 
 # Three users: a b c | b c | a. Item d was never touched; a reads like b, b like c, c like b.
 OFFSETS = np.array([0, 3, 5, 6])
@@ -19,10 +20,17 @@ TEXT = NeighbourTable(
 )
 
 
+CONFIG = EvidenceConfig(window=2, wide_window=2, shrink=1.0, neighbours=3, hop=2)
+
+
 @pytest.fixture(scope="module")
-def tables() -> dict[str, NeighbourTable]:
-    config = EvidenceConfig(window=2, wide_window=2, shrink=1.0, neighbours=3, hop=2)
-    return fit_evidence(OFFSETS, ITEMS, TEXT, config)
+def evidence() -> Evidence:
+    return fit_evidence(OFFSETS, ITEMS, TEXT, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def tables(evidence: Evidence) -> Mapping[str, NeighbourTable]:
+    return evidence.tables
 
 
 def weight(table: NeighbourTable, item: int, neighbour: int) -> float:
@@ -30,7 +38,7 @@ def weight(table: NeighbourTable, item: int, neighbour: int) -> float:
     return float(found.sum())
 
 
-def test_there_is_a_table_for_every_kind(tables: dict[str, NeighbourTable]) -> None:
+def test_there_is_a_table_for_every_kind(tables: Mapping[str, NeighbourTable]) -> None:
     assert set(tables) == set(TABLES)
     assert tables["text"] is TEXT
     for table in tables.values():
@@ -39,7 +47,7 @@ def test_there_is_a_table_for_every_kind(tables: dict[str, NeighbourTable]) -> N
         assert (np.diff(table.weights, axis=1) <= 0).all()
 
 
-def test_what_followed_is_divided_by_popularity(tables: dict[str, NeighbourTable]) -> None:
+def test_what_followed_is_divided_by_popularity(tables: Mapping[str, NeighbourTable]) -> None:
     # b then c twice at distance 1; a then c once at distance 2; every item twice
     assert weight(tables["memory"], 1, 2) == pytest.approx(2 / (2 + 1))
     assert weight(tables["memory"], 0, 2) == pytest.approx(0.5 / (2 + 1))
@@ -48,13 +56,13 @@ def test_what_followed_is_divided_by_popularity(tables: dict[str, NeighbourTable
     assert weight(tables["reverse"], 2, 0) == pytest.approx(0.5 / 3)
 
 
-def test_long_histories_count_less_together(tables: dict[str, NeighbourTable]) -> None:
+def test_long_histories_count_less_together(tables: Mapping[str, NeighbourTable]) -> None:
     shared = 1 / math.sqrt(3) + 1 / math.sqrt(2)
     assert weight(tables["together"], 1, 2) == pytest.approx(shared / 3)
     assert weight(tables["together"], 2, 1) == pytest.approx(shared / 3)
 
 
-def test_paths_of_two_hops(tables: dict[str, NeighbourTable]) -> None:
+def test_paths_of_two_hops(tables: Mapping[str, NeighbourTable]) -> None:
     b_to_c = 2 / 3
     # a reads like b (0.4), which is followed by c; a path from c by way of b back to c does not count
     assert weight(tables["text_memory"], 0, 2) == pytest.approx(0.4 * b_to_c)
@@ -68,19 +76,20 @@ def test_paths_of_two_hops(tables: dict[str, NeighbourTable]) -> None:
 
 def test_an_empty_history_adds_nothing() -> None:
     """Held-out users keep an empty line in the offsets; see stage2_deliberate.others."""
-    config = EvidenceConfig(window=2, wide_window=2, shrink=1.0, neighbours=3, hop=2)
-    with_empty = fit_evidence(np.array([0, 3, 3, 5, 6, 6]), ITEMS, TEXT, config)
-    for name, table in fit_evidence(OFFSETS, ITEMS, TEXT, config).items():
-        np.testing.assert_array_equal(table.items, with_empty[name].items)
-        np.testing.assert_array_equal(table.weights, with_empty[name].weights)
+    with_empty = fit_evidence(np.array([0, 3, 3, 5, 6, 6]), ITEMS, TEXT, CONFIG).arrays()
+    for name, array in fit_evidence(OFFSETS, ITEMS, TEXT, CONFIG).arrays().items():
+        np.testing.assert_array_equal(array, with_empty[name])
 
 
-def test_bundle_names(tables: dict[str, NeighbourTable]) -> None:
-    arrays = store_names(tables)
-    assert set(arrays) == {f"{name}_{part}" for name in TABLES for part in ("items", "weights")}
-    assert arrays["wide_items"] is tables["wide"].items
+def test_bundle_names(evidence: Evidence) -> None:
+    arrays = evidence.arrays()
+    parts = {f"{name}_{part}" for name in TABLES for part in ("items", "weights")}
+    assert set(arrays) == {"popularity", "recent"} | parts
+    assert arrays["wide_items"] is evidence.tables["wide"].items
 
 
 def test_recent_demand_counts_the_newest_of_each_user() -> None:
     offsets, items = np.array([0, 5, 5, 7]), np.array([0, 1, 2, 3, 2, 4, 0])
-    assert recent_interactions(offsets, items, 6).tolist() == [1, 0, 2, 1, 1, 0]
+    nothing_reads_alike = NeighbourTable(np.full((6, 1), PADDING), np.zeros((6, 1), np.float32))
+    recent = fit_evidence(offsets, items, nothing_reads_alike, CONFIG).recent
+    assert recent.tolist() == [1, 0, 2, 1, 1, 0]
