@@ -122,9 +122,8 @@ def beam_search(
     for level in range(levels):
         x = model.answer_inputs(token, node.new_tensor([level]))
         decoded, cache, _ = model.decode(x, cache, additive_mask(visible)[:, None], context)
-        logits = model.token_logits(decoded)[..., model.vocabulary.level_slice(level)]
         codes, possible = children(trie, level, node, before)
-        log_p = logits.log_softmax(-1).gather(-1, codes.clamp(min=0))
+        log_p = model.token_logits(decoded, level).log_softmax(-1).gather(-1, codes.clamp(min=0))
         scores = (total[..., None] + log_p).masked_fill(~possible, MASKED)
         padding = scores.new_full((batch, width), MASKED)
         total, best = torch.cat([scores.flatten(1), padding], 1).topk(width, dim=1)

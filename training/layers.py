@@ -6,6 +6,8 @@ growing KV cache and beams that share one cross-attention cache.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +21,25 @@ def additive_mask(allowed: Tensor) -> Tensor:
     return torch.zeros_like(allowed, dtype=torch.float32).masked_fill(~allowed, MASKED)
 
 
+def with_sizes(x: Tensor, *sizes: int) -> Tensor:
+    """x (B, Q, …) with other sizes after B and Q."""
+    if torch.onnx.is_in_onnx_export():
+        return _Reshape.apply(x, *sizes)
+    return x.reshape(*x.shape[:2], *sizes)
+
+
+class _Reshape(torch.autograd.Function):
+    """One operator in an exported graph, where torch's own would work out B and Q by a dozen."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor, *sizes: int) -> Tensor:
+        return x.reshape(*x.shape[:2], *sizes)
+
+    @staticmethod
+    def symbolic(graph: Any, x: Any, *sizes: int) -> Any:
+        return graph.op("Reshape", x, graph.op("Constant", value_t=torch.tensor([0, -1, *sizes])))
+
+
 class Attention(nn.Module):
     """Multi-head attention with keys and values computed apart."""
 
@@ -26,7 +47,7 @@ class Attention(nn.Module):
         super().__init__()
         if d_model % heads:
             raise ValueError(f"d_model {d_model} must be divisible by heads {heads}")
-        self.heads = heads
+        self.heads, self.width = heads, d_model // heads
         self.query = nn.Linear(d_model, d_model)
         self.key = nn.Linear(d_model, d_model)
         self.value = nn.Linear(d_model, d_model)
@@ -48,13 +69,13 @@ class Attention(nn.Module):
             The output (B, Q, d) and the attention (B, Q, K) averaged over heads.
         """
         q, k, v = (self._split(part) for part in (self.query(x), keys, values))
-        scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias
+        scores = q @ k.transpose(-1, -2) * self.width**-0.5 + bias
         weights = scores.softmax(-1)
-        mixed = (weights @ v).transpose(1, 2).flatten(2)
+        mixed = with_sizes((weights @ v).transpose(1, 2), self.heads * self.width)
         return self.output(mixed), weights.mean(1)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return with_sizes(x, self.heads, self.width).transpose(1, 2)
 
 
 class FeedForward(nn.Module):

@@ -225,9 +225,16 @@ class StreamRec(nn.Module):
         """Scaled cosine of states (..., d) with unit item vectors (N, d): logits (..., N)."""
         return (state * self.state_scale.exp()) @ targets.T
 
-    def token_logits(self, decoded: Tensor) -> Tensor:
-        """Logits (..., codes of all levels) of the next token; cosine at a learned temperature."""
-        codes = F.normalize(self.tokens.weight[: self.vocabulary.n_codes], dim=-1)
+    def token_logits(self, decoded: Tensor, level: int | None = None) -> Tensor:
+        """Logits (..., codes) of the next token; cosine at a learned temperature.
+
+        Args:
+            level: whose codes are asked for; those of all levels if not given.
+        """
+        asked = (
+            slice(self.vocabulary.n_codes) if level is None else self.vocabulary.level_slice(level)
+        )
+        codes = F.normalize(self.tokens.weight[asked], dim=-1)
         return F.normalize(decoded, dim=-1) @ codes.T * self.code_scale.exp()
 
     def residual(self, target: Tensor, state: Tensor) -> Tensor:
