@@ -160,3 +160,13 @@ def test_histories_are_loaded_whenever_the_data_have_changed(tmp_path: Path) -> 
         return (tmp_path / "ran").read_text().split().count("load-histories")
 
     assert [loads(text) for text in ("a", "a", "b", "b", "a")] == [1, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("file", [".github/workflows/ci.yml", ".pre-commit-config.yaml"])
+def test_automation_runs_what_make_offers(file: str) -> None:
+    text = (ROOT / file).read_text()
+    assert yaml.safe_load(text)
+    targets = re.findall(r"\bmake ([a-z]+)", re.sub(r"#.*|name: .*", "", text))
+    makefile = (ROOT / "Makefile").read_text()
+    assert targets
+    assert [target for target in targets if f"\n{target}:" not in makefile] == []
