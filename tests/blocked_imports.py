@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,3 +24,10 @@ def blocking(folder: Path, packages: Iterable[str]) -> dict[str, str]:
     """
     (folder / "sitecustomize.py").write_text(textwrap.dedent(code))
     return {"PYTHONPATH": str(folder)}
+
+
+def imported_by(module: str, packages: Iterable[str]) -> set[str]:
+    """Those of the packages that a new process has imported once it has imported a module."""
+    code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(packages) & set(done.stdout.split())

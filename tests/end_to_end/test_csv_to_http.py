@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +35,26 @@ def service(
     shop: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[httpx.Client]:
     """`streamrec serve` in a process of its own, its Redis filled by `streamrec load-histories`."""
-    folder, port = tmp_path_factory.mktemp("service"), free_port()
+    folder = tmp_path_factory.mktemp("service")
     loaded = streamrec(
         "load-histories", "--interactions", shop / "interactions.csv",
         "--redis-folder", folder / "redis",
     )  # fmt: skip
     assert loaded.exit_code == 0, loaded.output
+    blocked = blocking(folder, NOT_FOR_SERVING)
+    with started(["serve", "--bundle", bundle], folder, blocked) as client:
+        yield client
+
+
+@contextmanager
+def started(
+    arguments: Sequence[object], folder: Path, variables: Mapping[str, str]
+) -> Iterator[httpx.Client]:
+    """`streamrec` as a service on a port of its own, in a folder; it must end well."""
+    port = free_port()
     process = subprocess.Popen(
-        [
-            PROGRAM, "serve", "--bundle", bundle, "--port", str(port),
-            "--redis-folder", folder / "redis",
-        ],
-        env=os.environ | blocking(folder, NOT_FOR_SERVING),
+        [PROGRAM, *map(str, arguments)],
+        cwd=folder, env=os.environ | variables | {"STREAMREC_PORT": str(port)},
     )  # fmt: skip
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:

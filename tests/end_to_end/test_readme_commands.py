@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.end_to_end.test_csv_to_http import free_port, wait_until_ready
+from tests.end_to_end.test_csv_to_http import started
 from tests.tiny_shop import write_tiny_shop
 
 ROOT = Path(__file__).parents[2]
@@ -77,18 +76,8 @@ def service(folder: Path) -> Iterator[httpx.Client]:
     (serve,) = (
         command.split(" && ")[1] for command in beginning("streamrec") if "serve" in command
     )
-    port = free_port()
-    process = subprocess.Popen(
-        [Path(sys.executable).with_name("streamrec"), *shlex.split(serve)[1:]],
-        cwd=folder, env=os.environ | {"STREAMREC_PORT": str(port)},
-    )  # fmt: skip
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            wait_until_ready(client, process)
-            yield client
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+    with started(shlex.split(serve)[1:], folder, {}) as client:
+        yield client
 
 
 def test_the_five_steps_end_with_an_answer(service: httpx.Client, folder: Path) -> None:

@@ -31,6 +31,14 @@ def disk(folder: Path, size: str) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def _finding(tell: dict[str, bool], what: str) -> Finding:
+    """All that was looked at held, or what of it did not."""
+    good = sum(tell.values())
+    wrong = ", ".join(name for name, held in tell.items() if not held)
+    not_held = f"; not: {wrong}" if wrong else ""
+    return Finding(good == len(tell), f"{good} of {len(tell)} {what}{not_held}", {"checks": tell})
+
+
 def _one_sentence(said: str) -> bool:
     return "error: " in said.splitlines()[-1] and "Traceback" not in said
 
@@ -69,13 +77,7 @@ def disk_full(world: World) -> Finding:
         filler.unlink()
         tell["export goes on"] = run(export).returncode == 0
         tell |= asyncio.run(_service_on(world, small / "redis", fill, filler))
-    good = sum(tell.values())
-    wrong = ", ".join(name for name, held in tell.items() if not held)
-    return Finding(
-        good == len(tell),
-        f"{good} of {len(tell)} checks hold" + (f"; not: {wrong}" if wrong else ""),
-        {"checks": tell},
-    )
+    return _finding(tell, "checks hold")
 
 
 async def _service_on(world: World, folder: Path, fill: object, filler: Path) -> dict[str, bool]:
@@ -143,13 +145,7 @@ def read_only(world: World) -> Finding:
         ):
             ready = asyncio.run(Http(service.port).ask("GET", "/readyz"))
             tell["a read-only bundle"] = ready.status == 200
-    good = sum(tell.values())
-    wrong = ", ".join(name for name, held in tell.items() if not held)
-    return Finding(
-        good == len(tell),
-        f"{good} of {len(tell)} cases as promised" + (f"; not: {wrong}" if wrong else ""),
-        {"cases": tell},
-    )
+    return _finding(tell, "cases as promised")
 
 
 @drill(
