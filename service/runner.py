@@ -1,4 +1,4 @@
-"""The four ONNX graphs of a bundle, run by name."""
+"""The ONNX graphs of a bundle, run by name."""
 
 from __future__ import annotations
 

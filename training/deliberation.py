@@ -84,7 +84,7 @@ class Deliberator(nn.Module):
         thoughts: Tensor,
         number: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """One round; shapes as in contract/graph_io.py (deliberate).
+        """One round; shapes as in contract/graph_io.py (consider and deliberate).
 
         Args:
             judged: (B, C) mean judgement of the rounds before; zeros at first.
@@ -93,22 +93,47 @@ class Deliberator(nn.Module):
         Returns:
             Scores (B, C), mean judgement (B, C), notes (B, C, d) and thoughts (B, Z, d).
         """
-        trusted = self.trust * base
-        history, history_mask = self._history(history_texts, mask)
+        known, keys, values = self.consider(features, candidates, history_texts, mask)
+        return self.weigh(known, keys, values, mask, base, judged, notes, thoughts, number)
+
+    def consider(
+        self, features: Tensor, candidates: Tensor, history_texts: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What no round changes; shapes as in contract/graph_io.py (consider)."""
         standard = (features - self.mean) / self.std
         among = features / (features.abs().amax(1, keepdim=True) + 1e-3)
         known = self.dropout(
             self.evidence(torch.cat([standard, among], -1)) + self.text(candidates)
         )
+        texts = history_texts[:, -self.recent :]
+        age = torch.arange(texts.shape[1], device=mask.device).flip(0)
+        history = self.norm_history(self.text(texts) + self.age(age))
+        return known, *self.read.keys_values(history)
+
+    def weigh(
+        self,
+        known: Tensor,
+        history_keys: Tensor,
+        history_values: Tensor,
+        mask: Tensor,
+        base: Tensor,
+        judged: Tensor,
+        notes: Tensor,
+        thoughts: Tensor,
+        number: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The round itself, over what `consider` said; the rest as in `forward`."""
+        trusted = self.trust * base
         belief = (trusted + judged).softmax(-1)
         believed = torch.stack([belief.clamp(min=1e-6).log() * 0.2, belief], -1)
         seen = self.norm_candidate(known + notes + self.belief(believed))
 
-        memory = torch.cat([seen, history], 1)
-        readable = torch.cat([torch.ones_like(base, dtype=torch.bool), history_mask], 1)
+        keys, values = self.read.keys_values(seen)
+        memory = torch.cat([keys, history_keys], 1), torch.cat([values, history_values], 1)
+        readable = torch.cat([torch.ones_like(base, dtype=torch.bool), mask[:, -self.recent :]], 1)
         bias = additive_mask(readable)[:, None, None, :]
         thought = self.thoughts + thoughts
-        read, _ = self.read(self.norm_thought(thought), *self.read.keys_values(memory), bias)
+        read, _ = self.read(self.norm_thought(thought), *memory, bias)
         thought = thought + self.dropout(read)
         revised = self.revise_thought(self.norm_thought_feedforward(thought))
         thought = thought + self.dropout(revised)
@@ -121,9 +146,3 @@ class Deliberator(nn.Module):
         judgement = self.score(self.norm_score(note))[..., 0]
         judged = judged + (judgement - judged) / number
         return trusted + judged, judged, note - known, thought - self.thoughts
-
-    def _history(self, texts: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        age = torch.arange(mask.shape[1], device=mask.device).flip(0)
-        recent = mask & (age < self.recent)
-        ages = self.age(age.clamp(max=self.recent - 1))
-        return self.norm_history(self.text(texts) + ages), recent

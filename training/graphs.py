@@ -1,4 +1,4 @@
-"""The network as four functions of named tensors: what is exported, and what evaluation runs.
+"""The network as five functions of named tensors: what is exported, and what evaluation runs.
 
 Names and shapes are those of contract/graph_io.py.
 """
@@ -17,6 +17,8 @@ from model_export.contract.bundle import GraphName
 from model_export.contract.graph_io import (
     ANSWER_INPUTS,
     ANSWER_OUTPUTS,
+    CONSIDER_INPUTS,
+    CONSIDER_OUTPUTS,
     DELIBERATE_INPUTS,
     DELIBERATE_OUTPUTS,
     ENCODE_INPUTS,
@@ -121,6 +123,17 @@ class Answer(_Graph):
         return beam_search(self.model, context, cache, trie, self.beams, allowed)
 
 
+class Consider(nn.Module):
+    """Reads the candidates and their evidence before the first round."""
+
+    def __init__(self, deliberator: Deliberator) -> None:
+        super().__init__()
+        self.deliberator = deliberator
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.deliberator.consider(*inputs)
+
+
 class Deliberate(nn.Module):
     """One round over the candidates."""
 
@@ -129,8 +142,7 @@ class Deliberate(nn.Module):
         self.deliberator = deliberator
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        scores, judged, notes, thoughts = self.deliberator(*inputs)
-        return scores, judged, notes, thoughts
+        return self.deliberator.weigh(*inputs)
 
 
 def graphs_of(
@@ -144,6 +156,7 @@ def graphs_of(
         "answer": (Answer(model, beams), ANSWER_INPUTS + tables, ANSWER_OUTPUTS),
     }
     if deliberator:
+        graphs["consider"] = (Consider(deliberator), CONSIDER_INPUTS, CONSIDER_OUTPUTS)
         graphs["deliberate"] = (Deliberate(deliberator), DELIBERATE_INPUTS, DELIBERATE_OUTPUTS)
     for graph, _, _ in graphs.values():
         graph.eval()

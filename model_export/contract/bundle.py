@@ -6,7 +6,7 @@ bundle/
   catalog.jsonl      items in row order
   tables/*.npy       item vectors, semantic IDs, trie, evidence, popularity, how a new item is placed
   tokenizer/         from an item's text to its semantic ID
-  graphs/*.onnx      encode, think, answer, deliberate
+  graphs/*.onnx      encode, think, answer, consider, deliberate
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from model_export.contract.config import (
 from model_export.contract.errors import BundleError
 from model_export.contract.files import sha256, write_json
 
-FORMAT_VERSION = 3
-GraphName = Literal["encode", "think", "answer", "deliberate"]
+FORMAT_VERSION = 4
+GraphName = Literal["encode", "think", "answer", "consider", "deliberate"]
 GRAPHS: tuple[GraphName, ...] = get_args(GraphName)
 
 

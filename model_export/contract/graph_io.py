@@ -1,14 +1,15 @@
 """Names and shapes of what goes into and comes out of each ONNX graph.
 
 B requests, H history positions, P decoder positions so far, d width, L decoder layers, T code tokens,
-W beams, N items, C candidates, F features, D text dimensions,
-Z thought vectors. Float tensors are float32, `mask` is bool (True = a real
-item), tokens and rows are int64. Item tables stay outside the graphs, so a new item needs no export.
+W beams, N items, C candidates, F features, D text dimensions, Z thought vectors, R newest history items
+that they read. Float tensors are float32, `mask` is bool (True = a real item), tokens and rows are int64.
+Item tables stay outside the graphs, so a new item needs no export.
 
 encode       reads the history and takes step 0
 think        one more reasoning step: writes one token and moves the state
 answer       trie-constrained beam search over the item's codes
-deliberate   one round over the candidates: re-scores them with the evidence and the state
+consider     reads the candidates and their evidence, before the first round over them
+deliberate   one round over the candidates: re-scores them
 """
 
 from __future__ import annotations
@@ -54,11 +55,20 @@ ANSWER_OUTPUTS = (
     "leaves",  # (B, W) leaf numbers, best first; -1 where fewer items were allowed
     "log_likelihood",  # (B, W)
 )
-DELIBERATE_INPUTS = (
+CONSIDER_INPUTS = (
     "features",  # (B, C, F) evidence of each candidate, see scoring.py
     "candidates",  # (B, C, D) text vectors of the candidates
     "history_texts",  # (B, H, D) text vectors of the history's items, right-aligned
     "mask",  # (B, H)
+)
+CONSIDER_OUTPUTS = (
+    "known",  # (B, C, d) what the evidence says of each candidate
+    "history_keys",  # (B, R, d) of the newest R history items
+    "history_values",  # (B, R, d)
+)
+DELIBERATE_INPUTS = (
+    *CONSIDER_OUTPUTS,
+    "mask",
     "base",  # (B, C) mix of each candidate at step 0, relative to the best
     "judged_in",  # (B, C) mean judgement of the rounds before; zeros at first
     "notes_in",  # (B, C, d) what earlier rounds made of each candidate; zeros at first
@@ -94,7 +104,8 @@ DYNAMIC_AXES = {
         name: {0: "B", 1: "C"}
         for name in ("features", "candidates", "base", "judged_in", "judged", "scores")
     },
-    **{name: {0: "B", 1: "C"} for name in ("notes_in", "notes")},
+    **{name: {0: "B", 1: "C"} for name in ("known", "notes_in", "notes")},
+    **{name: {0: "B", 1: "R"} for name in ("history_keys", "history_values")},
     **{name: {0: "B"} for name in ("state", "token", "token_logits", "thought", "past_thought")},
     **{name: {0: "B"} for name in ("leaves", "log_likelihood", "thoughts_in", "thoughts")},
     "allowed": {0: "B", 1: "N"},

@@ -27,7 +27,7 @@ class Ranking:
 
     mix: Array
     candidates: NDArray[np.int64]
-    weighed: Array | None = None
+    weighed: Array | None
 
     @cached_property
     def scores(self) -> Array:
@@ -48,6 +48,35 @@ class Ranking:
     @cached_property
     def _order(self) -> NDArray[np.int64]:
         return np.argsort(-self._top, axis=1, kind="stable")
+
+    def raised(self, rows: NDArray[np.int64], gains: Array) -> Ranking:
+        """The ranking where some items have higher scores; only these are looked at.
+
+        Args:
+            rows: (B, W) distinct in each request; -1 for none.
+            gains: (B, W) what each gains, not negative.
+        """
+        candidates, weighed = np.empty_like(self.candidates), np.empty_like(self._top)
+        for request, (own, top) in enumerate(zip(self.candidates, self._top, strict=True)):
+            wanted = rows[request] >= 0
+            found, gained = rows[request, wanted], gains[request, wanted]
+            same = own[:, None] == found
+            scores = top + (same * gained).sum(1)
+            others = ~same.any(0)
+            pool = np.append(own, found[others])
+            pool_scores = np.append(scores, self._below(request, found[others]) + gained[others])
+            best = np.argsort(-pool_scores, kind="stable")[: len(own)]
+            candidates[request], weighed[request] = pool[best], pool_scores[best]
+        return _Raised(self.mix, candidates, weighed, self, rows, gains)
+
+    def _below(self, request: int, rows: NDArray[np.int64]) -> Array:
+        """Scores of rows that are no candidates."""
+        mix: Array = self.mix[request, rows]
+        if self.weighed is None:
+            return mix
+        best = self.mix[request, self.candidates[request, :1]]
+        placed = mix - best + self.weighed[request].min() - np.float32(1)
+        return np.where(mix > _LEAST, placed, np.float32(EXCLUDED))
 
     def best(self, request: int, count: int) -> tuple[NDArray[np.int64], Array]:
         """The best `count` rows of one request, best first, and their scores.
@@ -74,3 +103,19 @@ class Ranking:
             own = scores[rows]
         ranks: NDArray[np.int64] = (scores > own[:, None]).sum(1) + 1
         return ranks
+
+
+@dataclass(frozen=True)
+class _Raised(Ranking):
+    """What `Ranking.raised` makes of a ranking."""
+
+    base: Ranking
+    rows: NDArray[np.int64]
+    gains: Array
+
+    @cached_property
+    def scores(self) -> Array:
+        scores = self.base.scores.copy()
+        for line, rows, gains in zip(scores, self.rows, self.gains, strict=True):
+            line[rows[rows >= 0]] += gains[rows >= 0]
+        return scores

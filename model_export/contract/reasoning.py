@@ -1,6 +1,7 @@
 """The multi-step reasoning loop, once for the service, for evaluation and for verification.
 
     encode ──► step 0: state, evidence, ranking
+    consider ──► what no step changes
     think + deliberate ──► step 1, 2, …: a token is written, the state moves, the candidates are weighed again
     answer ──► beam search over semantic IDs, where the mix asks for it
 
@@ -220,8 +221,8 @@ class ReasoningLoop:
         if not weight:
             return step.ranking
         rows, log_likelihood = self.search(step)
-        beams = beam_evidence(rows, log_likelihood, step.scores.shape[1])
-        return self._ranked(step.scores + np.float32(weight) * beams)
+        gains = np.float32(weight) * as_evidence(np.exp(log_likelihood), "beam")
+        return step.ranking.raised(rows, gains)
 
     def final_scores(self, step: ReasonedStep) -> Array:
         """The scores of `final_ranking` (B, N)."""
@@ -240,7 +241,7 @@ class ReasoningLoop:
 
     def _ranked(self, scores: Array) -> Ranking:
         count = self.deliberation.candidates if self.deliberation else TOP
-        return Ranking(scores, self.scorer.candidates(scores, count))
+        return Ranking(scores, self.scorer.candidates(scores, count), None)
 
 
 class _Deliberation:
@@ -259,10 +260,17 @@ class _Deliberation:
         width = loop.deliberation.d_model
         self.runner = loop.runner
         self.first = first
+        considered = self.runner.run(
+            "consider",
+            {
+                "features": features,
+                "candidates": loop.tables.item_texts[first.candidates],
+                "history_texts": history_texts,
+                "mask": mask,
+            },
+        )
         self.tensors: dict[str, NDArray[Any]] = {
-            "features": features,
-            "candidates": loop.tables.item_texts[first.candidates],
-            "history_texts": history_texts,
+            **considered,
             "mask": mask,
             "base": relative_to_best(first.mix, first.candidates),
             "round": np.zeros(1, np.float32),
