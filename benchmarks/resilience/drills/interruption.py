@@ -62,7 +62,7 @@ def train(world: World) -> Finding:
     began = time.monotonic()
     whole = run([*command, world.folder / "whole"])
     seconds = time.monotonic() - began
-    kills, complaints = _until_done([*command, world.folder / "killed"], world.folder, seconds / 2)
+    kills, complaints = _until_done([*command, world.folder / "killed"], world.folder, seconds / 3)
     same = _weights(world.folder / "whole") == _weights(world.folder / "killed")
     return Finding(
         whole.returncode == 0 and same and kills > 0 and not complaints,
@@ -98,8 +98,11 @@ def export(world: World) -> Finding:
             # Between two renames there is none, which the next export mends; a torn one never is.
             torn += "is not a bundle" not in str(error)
 
-    command: list[object] = ["export", world.trained, "--bundle", bundle]
-    kills, complaints = _until_done(command, world.folder, 6.0, look)
+    command: list[object] = ["export", world.trained, "--bundle"]
+    began = time.monotonic()
+    run([*command, world.folder / "whole"])
+    seconds = time.monotonic() - began
+    kills, complaints = _until_done([*command, bundle], world.folder, seconds, look)
     after = open_bundle(bundle).manifest.model_version
     same = after == open_bundle(world.bundles[0]).manifest.model_version
     return Finding(

@@ -113,9 +113,10 @@ def slow_clients(world: World) -> Finding:
         head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 400\r\nX-API-Key: "
         for place, each in enumerate(sockets):
             each.sendall(b"G" if place < 1_000 else head + service.key + b"\r\n\r\n{")
-        deadline = time.monotonic() + 8
-        while (held := service.descriptors() - before) < 1_200 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        held, deadline = 0, time.monotonic() + 10
+        while held < 1_200 and time.monotonic() < deadline:
+            held = max(held, service.descriptors() - before)
+            time.sleep(0.05)
         answers = _load(service.port, 20, 5)
         deadline = time.monotonic() + 20
         while service.descriptors() > before + 20 and time.monotonic() < deadline:

@@ -116,7 +116,7 @@ def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
         read_interactions(path)
 
 
-def test_what_a_person_typed_never_becomes_markup_in_the_report(tmp_path: Path) -> None:
+def test_markup_is_text_like_any_other(tmp_path: Path) -> None:
     title = "<script>alert(1)</script>"
     line = json.dumps({"item_id": "i", "title": title})
     assert read_items(write_text(tmp_path / "i.jsonl", line))[0].title == title
