@@ -109,17 +109,30 @@ Request = tuple[str, str, Any]
 
 
 async def at_rate(
-    http: Http, requests: Iterable[Request], rate: float, seconds: float
+    http: Http, requests: Iterable[Request], rate: float, seconds: float, at_once: int = 1_000_000
 ) -> list[Answer]:
-    """Send `rate` requests a second whether or not answers come (open loop)."""
+    """Send `rate` requests a second whether or not answers come (open loop).
+
+    Args:
+        at_once: requests that may wait for their answer; while there are so many, none is sent.
+    """
+    free = asyncio.Semaphore(at_once)
+
+    async def ask(request: Request) -> Answer:
+        try:
+            return await http.ask(*request)
+        finally:
+            free.release()
+
     began = time.monotonic()
     tasks = []
     for number, request in enumerate(requests):
         due = began + number / rate
-        if due - began >= seconds:
+        if max(due, time.monotonic()) - began >= seconds:
             break
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-        tasks.append(asyncio.create_task(http.ask(*request)))
+        await free.acquire()
+        tasks.append(asyncio.create_task(ask(request)))
     return list(await asyncio.gather(*tasks))
 
 

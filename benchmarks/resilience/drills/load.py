@@ -244,7 +244,10 @@ def soak(world: World) -> Finding:
 
 
 def _mixed(port: int, rate: float, seconds: float) -> list[Answer]:
-    """Recommendations for stored and inline histories, explanations, events, items."""
+    """Recommendations for stored and inline histories, explanations, events, items.
+
+    Never more at once than may wait: this is about a long day, also where the machine has other work.
+    """
 
     def requests() -> Iterable[Request]:
         for number, inline in enumerate(recommending(ITEMS)):
@@ -265,7 +268,7 @@ def _mixed(port: int, rate: float, seconds: float) -> list[Answer]:
     async def send() -> list[Answer]:
         http = Http(port)
         with suppress(asyncio.CancelledError):
-            answers = await at_rate(http, requests(), rate, seconds)
+            answers = await at_rate(http, requests(), rate, seconds, at_once=16)
         http.close()
         return answers
 
