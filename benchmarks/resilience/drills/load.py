@@ -126,7 +126,8 @@ def slow_clients(world: World) -> Finding:
             each.close()
     served = count(answers, lambda answer: answer.status == 200)
     return Finding(
-        held >= 1_200 and served == len(answers) and left <= 20,
+        # A few descriptors of its own come and go meanwhile.
+        held >= 1_190 and served == len(answers) and left <= 20,
         f"{held} slow connections held; {served} of {len(answers)} other requests answered, p99 "
         f"{percentile(answers, 99):.0f} ms; {left} slow connections left afterwards",
         {"held": held, "served": served, "asked": len(answers), "left": left},
