@@ -36,7 +36,11 @@ class Settings(BaseSettings):
         Path("redis"), description="Where the service's own Redis keeps its data."
     )
     redis_timeout: float = Field(0.5, gt=0, description="Seconds until a Redis call is given up.")
-    redis_connections: int = Field(64, ge=1, description="Redis connections of each worker.")
+    redis_connections: int = Field(
+        64,
+        ge=1,
+        description="Redis connections of each worker, beside the one that requests share.",
+    )
 
     history_cap: int = Field(200, ge=1, description="Most recent events kept of each user.")
     history_ttl: int | None = Field(
