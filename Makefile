@@ -16,11 +16,12 @@ DEMO  := demo
 SHOP  := $(DEMO)/shop
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test format lint types imports docs lock audit ci clean
+.PHONY: help demo test coverage format lint types imports docs lock audit ci clean
 
 help:
 	@echo "make demo      sample data, training, export, and a service on 127.0.0.1:$(PORT)"
 	@echo "make test      the whole test suite"
+	@echo "make coverage  the same, and how much of the service and the contract it runs"
 	@echo "make lint      style, without changing anything (make format changes it)"
 	@echo "make types     mypy"
 	@echo "make imports   which package may import which"
@@ -46,6 +47,10 @@ $(SHOP)/items.csv: | $(VENV)/.run
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+coverage: $(VENV)/.dev
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
 import structlog
@@ -59,6 +59,33 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
         StartError: the settings of Redis or of API keys are wrong.
     """
     metrics = Metrics()
+    app = FastAPI(
+        title="STREAM-Rec",
+        version=version("stream-rec"),
+        summary="A recommender that thinks before it answers.",
+        lifespan=_lifespan(settings, load, metrics),
+        openapi_url="/openapi.json" if settings.docs else None,
+        docs_url="/docs" if settings.docs else None,
+        redoc_url="/redoc" if settings.docs else None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    app.state.metrics = metrics
+    app.state.page = page.Page(settings.page_users) if settings.page else None
+    for part in (recommendations, events, items, item_changes, users, admin, operations):
+        app.include_router(part.router)
+    app.include_router(items.popular)
+    if settings.page:
+        app.include_router(page.router)
+    errors.install(app)
+    _guard(app, settings, metrics)
+    app.openapi = lambda: document_of(app)  # type: ignore[method-assign]
+    return app
+
+
+def _lifespan(
+    settings: Settings, load: Callable[[Settings], LoadedModel], metrics: Metrics
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What an app does before its first request and after its last."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -66,24 +93,7 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
         model = load(settings)
         connection = _connect(settings, metrics)
         live = LiveSync.of(connection, settings, lambda: app.state.service.model)
-        app.state.service = ServiceState(
-            model=model,
-            connection=connection,
-            histories=HistoryStore(
-                connection,
-                settings.history_cap,
-                settings.history_ttl,
-                settings.event_id_ttl,
-                live.learn if settings.learn_from_events else None,
-            ),
-            recommendations=RecommendationStore(connection, settings.explanation_ttl),
-            limits=RateLimits(connection, settings.rate_limit, settings.rate_burst)
-            if settings.rate_limit
-            else None,
-            metrics=metrics,
-            weights=EventWeights.parse(settings.event_weights),
-            live=live,
-        )
+        app.state.service = _state(settings, model, connection, live, metrics)
         app.state.reloader = Reloader(app.state.service, settings, load, found)
         await model.start()
         metrics.queue_depth.set_function(lambda: app.state.service.model.batcher.depth)
@@ -114,24 +124,35 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
-    app = FastAPI(
-        title="STREAM-Rec",
-        version=version("stream-rec"),
-        summary="A recommender that thinks before it answers.",
-        lifespan=lifespan,
-        openapi_url="/openapi.json" if settings.docs else None,
-        docs_url="/docs" if settings.docs else None,
-        redoc_url="/redoc" if settings.docs else None,
-        swagger_ui_oauth2_redirect_url=None,
+    return lifespan
+
+
+def _state(
+    settings: Settings, model: LoadedModel, connection: Connection, live: LiveSync, metrics: Metrics
+) -> ServiceState:
+    """What requests share."""
+    return ServiceState(
+        model=model,
+        connection=connection,
+        histories=HistoryStore(
+            connection,
+            settings.history_cap,
+            settings.history_ttl,
+            settings.event_id_ttl,
+            live.learn if settings.learn_from_events else None,
+        ),
+        recommendations=RecommendationStore(connection, settings.explanation_ttl),
+        limits=RateLimits(connection, settings.rate_limit, settings.rate_burst)
+        if settings.rate_limit
+        else None,
+        metrics=metrics,
+        weights=EventWeights.parse(settings.event_weights),
+        live=live,
     )
-    app.state.metrics = metrics
-    app.state.page = page.Page(settings.page_users) if settings.page else None
-    for part in (recommendations, events, items, item_changes, users, admin, operations):
-        app.include_router(part.router)
-    app.include_router(items.popular)
-    if settings.page:
-        app.include_router(page.router)
-    errors.install(app)
+
+
+def _guard(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """What stands before the routes; the last one added meets a request first."""
     app.add_middleware(DirectRecommend)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, seconds=settings.body_seconds)
     app.add_middleware(Admission, limit=settings.queue_size + settings.max_batch, metrics=metrics)
@@ -147,8 +168,6 @@ def create_app(settings: Settings, load: Callable[[Settings], LoadedModel] = loa
     app.add_middleware(SecurityHeaders)
     app.add_middleware(EncodedIds)
     app.add_middleware(RequestContext, metrics=metrics)
-    app.openapi = lambda: document_of(app)  # type: ignore[method-assign]
-    return app
 
 
 def _connect(settings: Settings, metrics: Metrics) -> Connection:

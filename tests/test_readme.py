@@ -37,6 +37,17 @@ def test_links_lead_to_files(path: Path) -> None:
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
+def test_the_tree_names_what_there_is() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (tree,) = re.findall(r"^```\n(streamrec/ .*?)^```", text, re.DOTALL | re.MULTILINE)
+    folders = re.findall(r"^(\w+)/", tree, re.MULTILINE)
+    named = [name for line in tree.splitlines() for name in re.findall(r"\w+(?:/|\.py)", line)]
+    there = {path.name for folder in folders for path in (ROOT / folder).rglob("*.py")}
+    there |= {f"{path.parent.name}/" for folder in folders for path in (ROOT / folder).rglob("*")}
+    assert len(named) > 40
+    assert set(named) - there == {"docs/", "scripts/"}
+
+
 def test_the_reference_is_that_of_the_code() -> None:
     checked = subprocess.run(
         [sys.executable, ROOT / "scripts/reference.py", "--check"], check=False
