@@ -51,13 +51,16 @@ class Context:
 class ItemVectors(nn.Module):
     """Item vectors shared by input and output: LN(W · text vector + free embedding).
 
-    An item without interactions keeps its free embedding near zero and is placed by its text.
+    An item that nobody met has no free embedding and is placed by its text: it would learn one as
+    a wrong answer only, and never be recommended.
     """
 
-    def __init__(self, text: Tensor, tokens: Tensor, d_model: int) -> None:
+    def __init__(self, text: Tensor, tokens: Tensor, met: Tensor, d_model: int) -> None:
         super().__init__()
         self.text: Tensor
         self.tokens: Tensor
+        self.met: Tensor
+        self.register_buffer("met", met[:, None].to(text), persistent=False)
         self.register_buffer("text", text)
         self.register_buffer("tokens", tokens)
         self.project = nn.Linear(text.shape[1], d_model, bias=False)
@@ -68,7 +71,7 @@ class ItemVectors(nn.Module):
 
     def forward(self) -> Tensor:
         """(N, d)."""
-        return self.norm(self.project(self.text) + self.free.weight)
+        return self.norm(self.project(self.text) + self.met * self.free.weight)
 
 
 class StreamRec(nn.Module):
@@ -79,17 +82,23 @@ class StreamRec(nn.Module):
         vocabulary: token numbering of the semantic IDs.
         text: (N, text dims) float item text vectors.
         codes: (N, levels) semantic IDs.
+        met: (N,) which items the histories hold that are learnt from.
     """
 
     def __init__(
-        self, config: ModelConfig, vocabulary: CodeVocabulary, text: Tensor, codes: Tensor
+        self,
+        config: ModelConfig,
+        vocabulary: CodeVocabulary,
+        text: Tensor,
+        codes: Tensor,
+        met: Tensor,
     ) -> None:
         super().__init__()
         self.config = config
         self.vocabulary = vocabulary
         d, heads, ff = config.d_model, config.heads, config.feedforward
         offsets = torch.tensor(vocabulary.offsets)
-        self.items = ItemVectors(text, codes + offsets, d)
+        self.items = ItemVectors(text, codes + offsets, met, d)
         self.tokens = nn.Embedding(vocabulary.n_tokens, d)
         self.positions = nn.Embedding(config.max_steps + 1 + vocabulary.levels, d)
         self.encoder = nn.ModuleList(

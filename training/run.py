@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import nn
 
@@ -94,11 +95,19 @@ class Run:
     def trie(self) -> TrieTensors:
         return TrieTensors.of(self.index, torch.get_default_device())
 
-    def new_model(self) -> StreamRec:
-        """An untrained network, the same one for the same seed."""
+    def new_model(self, learnt: NDArray[np.int64] | None = None) -> StreamRec:
+        """An untrained network, the same one for the same seed.
+
+        Args:
+            learnt: rows of all items in the histories that it will learn from; those of the training
+                part if not given.
+        """
         seeded(self.seed, "model")
-        texts, codes = tensor(self.items.texts), tensor(self.items.codes)
-        return StreamRec(self.config.model, self.items.vocabulary, texts, codes).to(texts.device)
+        items, n_items = self.items, len(self.items.texts)
+        met = np.bincount(self.training.items if learnt is None else learnt, minlength=n_items) > 0
+        texts, codes = tensor(items.texts), tensor(items.codes)
+        model = StreamRec(self.config.model, items.vocabulary, texts, codes, tensor(met))
+        return model.to(texts.device)
 
     def model(self, step: StepName | None = None) -> StreamRec:
         """The network as a step left it; the last finished step if none is named."""

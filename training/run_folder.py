@@ -33,7 +33,7 @@ StepName = Literal[
     "stage3",
 ]
 STEPS: tuple[StepName, ...] = get_args(StepName)
-CODE_VERSION = 3
+CODE_VERSION = 4
 """Raised whenever a step's code changes what it would write."""
 
 

@@ -55,9 +55,9 @@ def _measure(n_items: int, users: int, folder: Path) -> None:
     codes = np.stack(np.unravel_index(drawn, (size,) * levels), 1)
     texts = 0.25 * rng.normal(size=(n_items, config.items.text_dims)).astype(np.float32)
     index, tensor = PrefixIndex.build(codes), distributed.tensor
-    model = StreamRec(
-        ModelConfig(), CodeVocabulary((size,) * levels), tensor(texts), tensor(codes)
-    ).to(torch.get_default_device())
+    vocabulary, met = CodeVocabulary((size,) * levels), tensor(np.ones(n_items))
+    model = StreamRec(ModelConfig(), vocabulary, tensor(texts), tensor(codes), met)
+    model = model.to(torch.get_default_device())
     topics = rng.integers(-(-n_items // TOPIC), size=users).repeat(LENGTH)
     items = np.minimum(topics * TOPIC + rng.integers(TOPIC, size=len(topics)), n_items - 1)
     windows = Windows.cut(np.arange(users + 1) * LENGTH, items, model.config.max_history)

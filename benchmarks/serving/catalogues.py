@@ -63,7 +63,7 @@ def untrained(config: RunConfig, n_items: int) -> tuple[CatalogItems, StreamRec,
     torch.manual_seed(0)
     items = _items(np.random.default_rng(0), config, n_items)
     texts, codes = torch.from_numpy(items.texts), torch.from_numpy(items.codes)
-    model = StreamRec(config.model, items.vocabulary, texts, codes)
+    model = StreamRec(config.model, items.vocabulary, texts, codes, torch.ones(n_items))
     unscaled = torch.zeros(len(FEATURES)), torch.ones(len(FEATURES))
     deliberator = Deliberator(*unscaled, items.texts.shape[1], config.deliberation)
     torch.nn.init.normal_(deliberator.score.weight, std=0.1)

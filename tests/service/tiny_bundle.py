@@ -48,9 +48,8 @@ def write_tiny_bundle(path: Path) -> None:
     encoder = fit_text_encoder([item.text for item in catalog], dims=TEXT_DIMS, seed=0)
     items = _items(random, encoder.tfidf([item.text for item in catalog]), encoder)
     index = PrefixIndex.build(items.codes)
-    model = StreamRec(
-        model_config, items.vocabulary, torch.from_numpy(items.texts), torch.from_numpy(items.codes)
-    ).eval()
+    texts, codes = torch.from_numpy(items.texts), torch.from_numpy(items.codes)
+    model = StreamRec(model_config, items.vocabulary, texts, codes, torch.ones(ITEMS)).eval()
     deliberator = Deliberator(
         torch.zeros(len(FEATURES)), torch.ones(len(FEATURES)), TEXT_DIMS, deliberation
     ).eval()

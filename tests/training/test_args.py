@@ -46,7 +46,7 @@ def test_a_preset_lies_below_what_the_file_says(tmp_path: Path) -> None:
 def test_every_preset_is_a_network_that_answers(tmp_path: Path, preset: str) -> None:
     shape = config(tmp_path, f'preset = "{preset}"\n').model
     codes, texts = torch.tensor([[0, 1], [1, 0], [1, 1]]), torch.randn(3, 5)
-    model = StreamRec(shape, CodeVocabulary((2, 2)), texts, codes).eval()
+    model = StreamRec(shape, CodeVocabulary((2, 2)), texts, codes, torch.ones(3)).eval()
     context = model.read(torch.tensor([[-1, 0, 1]]))
     state = first_step(model, context).state
     assert model.item_logits(state, model.item_targets()).shape == (1, 3)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from model_export.contract.history import PADDING
-from training.model import Context, StreamRec
+from training.model import Context, ItemVectors, StreamRec
 
 from . import tiny
 
@@ -103,3 +103,14 @@ def test_an_untouched_residual_head_is_the_plain_difference() -> None:
     model = tiny.new_network()
     target, state = torch.randn(2, 5, 16)
     torch.testing.assert_close(model.residual(target, state), target - state)
+
+
+def test_an_item_that_nobody_met_is_its_text_and_learns_nothing_else() -> None:
+    text, met = torch.randn(3, 6), torch.tensor([True, True, False])
+    items = ItemVectors(text, torch.zeros(3, 2), met, 16)
+    read, placed_by_text = items(), items.norm(items.project(text))
+    torch.testing.assert_close(read[2], placed_by_text[2])
+    assert (read[:2] - placed_by_text[:2]).abs().amax(1).min() > 1e-3
+    (read * torch.randn(3, 16)).sum().backward()
+    assert items.free.weight.grad is not None
+    assert items.free.weight.grad.abs().amax(1).bool().tolist() == [True, True, False]

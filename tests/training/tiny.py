@@ -52,11 +52,13 @@ def config(**changes: float) -> ModelConfig:
     return ModelConfig.model_validate(shape | changes)
 
 
-def new_network(**changes: float) -> StreamRec:
-    """A network as training starts with it."""
+def new_network(learnt: NDArray[np.int64] | None = None, **changes: float) -> StreamRec:
+    """A network as training starts with it; all items are among the learnt ones if not given."""
     torch.manual_seed(3)
-    text = torch.randn(N_ITEMS, 6)
-    return StreamRec(config(**changes), VOCABULARY, text, torch.from_numpy(codes()))
+    text, met = torch.randn(N_ITEMS, 6), torch.ones(N_ITEMS, dtype=torch.bool)
+    if learnt is not None:
+        met = torch.from_numpy(np.bincount(learnt, minlength=N_ITEMS) > 0)
+    return StreamRec(config(**changes), VOCABULARY, text, torch.from_numpy(codes()), met)
 
 
 def network(**changes: float) -> StreamRec:

@@ -66,7 +66,7 @@ def fit_network(
     number: int,
     held_out: NDArray[np.bool_],
     training: Sequences,
-    new_model: Callable[[], StreamRec],
+    new_model: Callable[[NDArray[np.int64]], StreamRec],
     config: RunConfig,
     folder: Path,
     seed: int,
@@ -75,7 +75,7 @@ def fit_network(
     """A network, state head only, that never saw the held-out users."""
     offsets, items = others(training, held_out)
     windows = Windows.cut(offsets, items, config.model.max_history)
-    model = new_model()
+    model = new_model(items)
     stage1 = config.stage1.model_copy(
         update={"optim": config.deliberate.network, "generation": 0.0}
     )
@@ -115,7 +115,7 @@ def positions(
 def cross_fitted_lists(
     training: Sequences,
     text: NeighbourTable,
-    new_model: Callable[[], StreamRec],
+    new_model: Callable[[NDArray[np.int64]], StreamRec],
     config: RunConfig,
     folder: Path,
     seed: int,
