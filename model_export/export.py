@@ -38,6 +38,7 @@ from training.graphs import graphs_of
 from training.items.catalog_items import CatalogItems
 from training.model import StreamRec
 from training.run import Run, item_encoder, loop_tables
+from training.run_folder import CODE_VERSION
 from training.summary import final_figures
 
 OPSET = 17
@@ -82,7 +83,7 @@ def export_bundle(run: Run, bundle: Path, tell: Callable[[str], None]) -> Manife
 
 
 def model_version(run: Run) -> str:
-    """Names the weights and tables of a run: a digest of the files that hold them."""
+    """Names the weights and tables of a run, and what reads them: a digest of it all."""
     files = [
         run.folder.folder("stage3") / "best.safetensors",
         run.folder.folder("stage2_deliberate") / "best.safetensors",
@@ -90,7 +91,13 @@ def model_version(run: Run) -> str:
         *sorted(run.folder.folder("items").glob("*.npy")),
     ]
     seen = int(run.items.evidence.popularity.sum())  # more of it where the evidence is fresh
-    content = [run.mix_weights, run.config.model_dump(mode="json"), seen, *map(sha256, files)]
+    content = [
+        CODE_VERSION,
+        run.mix_weights,
+        run.config.model_dump(mode="json"),
+        seen,
+        *map(sha256, files),
+    ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 

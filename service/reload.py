@@ -139,3 +139,6 @@ async def _retire(model: LoadedModel) -> None:
     await model.requests.ended()
     await model.stop()
     gc.unfreeze()  # so that its turn to be collected comes
+    del model
+    gc.collect()
+    gc.freeze()

@@ -8,6 +8,7 @@ which also stands in the documentation, and which words every error.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from types import SimpleNamespace
 
 from pydantic import ValidationError
@@ -36,7 +37,7 @@ class DirectRecommend:
             scope["type"] != "http"
             or scope["path"] != _PATH
             or scope["method"] != "POST"
-            or (b"content-type", _JSON) not in scope["headers"]
+            or not _says_json(scope["headers"])
         ):
             await self._app(scope, receive, send)
             return
@@ -61,6 +62,13 @@ class DirectRecommend:
         headers = [(b"content-length", str(len(body)).encode()), (b"content-type", _JSON)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _says_json(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(
+        name == b"content-type" and value.partition(b";")[0].strip().lower() == _JSON
+        for name, value in headers
+    )
 
 
 def _read(message: Message) -> RecommendRequest | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -22,6 +23,8 @@ _SECONDS = 1.0
 """Between looks at Redis."""
 _ITEMS_AT_ONCE = 500
 """Items whose followers are taken in at one look."""
+_SHOWN_SECONDS = 5.0
+"""After this long what was taken in is shown, though there is more to come."""
 _CATCH_UP_SECONDS = 0.1
 """Between looks while there is more than that; requests shall not wait for it."""
 _OUTDATED = 1_000
@@ -55,6 +58,7 @@ class LiveSync:
         self._model: LoadedModel | None = None
         self._read: tuple[Position | None, Position | None] = None, None
         self._told = ""
+        self._shown = time.monotonic()
         self._one_at_a_time = asyncio.Lock()
 
     @classmethod
@@ -169,8 +173,11 @@ class LiveSync:
                 await asyncio.to_thread(live.take_in, items, followers)
             self._read = changes.position, position
             more = len(followers) == _ITEMS_AT_ONCE
-            if live.ahead and (items or not more):
+            # A backlog may never end, and what is taken in must be seen all the same.
+            overdue = time.monotonic() - self._shown > _SHOWN_SECONDS
+            if live.ahead and (items or not more or overdue):
                 model.items = await asyncio.to_thread(live.freeze)
+                self._shown = time.monotonic()
             await self._tidy_up(live, items)
             return more
 

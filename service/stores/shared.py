@@ -34,6 +34,8 @@ class SharedConnection:
         self._opening: asyncio.Task[AbstractConnection] | None = None
         self._waiting: deque[tuple[int, asyncio.Future[list[Any]]]] = deque()
         self._receiver: asyncio.Task[None] | None = None
+        self._overdue: asyncio.Task[None] | None = None
+        self._answered = 0
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
         """The answer to each of some commands.
@@ -51,6 +53,10 @@ class SharedConnection:
                 self._waiting.append((len(commands), future))
                 await connection.send_packed_command(packed, check_health=False)
                 answers = await future
+        except asyncio.CancelledError:
+            if connection and connection is self._connection and self._overdue is None:
+                self._overdue = asyncio.create_task(self._watch(connection), name="watch-redis")
+            raise
         except TimeoutError:
             if connection and connection is self._connection:
                 await self.close()  # what it still owes would come too late
@@ -64,11 +70,21 @@ class SharedConnection:
         """Close it; who waits is told so."""
         connection, receiver = self._connection, self._receiver
         self._lose(LostError("the connection was closed"))
-        for task in (self._opening, receiver):
-            if task:
+        for task in (self._opening, receiver, self._overdue):
+            if task and task is not asyncio.current_task():
                 task.cancel()
         if connection:
             await connection.disconnect(nowait=True)
+
+    async def _watch(self, connection: AbstractConnection) -> None:
+        """Give the connection up if nothing comes in time, though whoever asked had less time than that."""
+        answered = self._answered
+        try:
+            await asyncio.sleep(self._timeout)
+            if connection is self._connection and self._waiting and answered == self._answered:
+                await self.close()
+        finally:
+            self._overdue = None
 
     async def _opened(self) -> AbstractConnection:
         """Opened by all who wait for it together: one who leaves, as at a deadline, ends nothing."""
@@ -104,6 +120,7 @@ class SharedConnection:
             count, future = self._waiting[0]
             if len(answers) == count:
                 self._waiting.popleft()
+                self._answered += 1
                 if not future.done():  # whoever asked may have left
                     future.set_result(answers)
                 answers = []

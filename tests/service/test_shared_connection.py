@@ -77,6 +77,21 @@ def test_a_lost_connection_fails_whoever_waits_and_is_opened_again(tmp_path: Pat
     with_server(tmp_path, check)
 
 
+def test_a_server_that_hangs_is_given_up_though_nobody_waits_for_long(tmp_path: Path) -> None:
+    async def check(connection: Connection, process: object, _: int) -> None:
+        before = await connection.ask(("CLIENT", "ID"))
+        process.send_signal(signal.SIGSTOP)  # type: ignore[attr-defined]
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await connection.ask(("GET", "a"))
+        await asyncio.sleep(1.2)
+        process.send_signal(signal.SIGCONT)  # type: ignore[attr-defined]
+        assert await connection.ask(("CLIENT", "ID")) != before
+
+    with_server(tmp_path, check, timeout=1)
+
+
 def test_a_server_that_hangs_is_given_up_in_time_and_found_again(tmp_path: Path) -> None:
     async def check(connection: Connection, process: object, _: int) -> None:
         await connection.ask(("SET", "a", "1"))
