@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import httpx
 import pytest
+from starlette.types import Message
 
-JSON = {"Content-Type": "application/json"}
+from service.api import direct
+from service.api.schemas import RecommendRequest
+
+WAYS = ("application/json", "application/any+json")
+"""Content types that FastAPI reads alike; the short way leaves the second one alone."""
 OWN = ("recommendation_id", "took_ms")
 """Of each answer alone."""
 
 
-def in_parts(body: bytes) -> Iterator[bytes]:
-    """Arrives in two pieces, which the short way leaves alone."""
-    yield body[:5]
-    yield body[5:]
-
-
 def both_ways(client: httpx.Client, body: bytes) -> list[httpx.Response]:
     return [
-        client.post("/recommend", content=content, headers=JSON)
-        for content in (body, in_parts(body))
+        client.post("/recommend", content=body, headers={"Content-Type": kind}) for kind in WAYS
     ]
 
 
@@ -36,10 +33,10 @@ def both_ways(client: httpx.Client, body: bytes) -> list[httpx.Response]:
     ],
 )
 def test_answers_are_the_same(client: httpx.Client, wanted: dict[str, object]) -> None:
-    direct, routed = both_ways(client, json.dumps(wanted).encode())
-    assert direct.status_code == routed.status_code == 200
-    assert {*direct.headers} == {*routed.headers}
-    answers = [answer.json() for answer in (direct, routed)]
+    short, routed = both_ways(client, json.dumps(wanted).encode())
+    assert short.status_code == routed.status_code == 200
+    assert {*short.headers} == {*routed.headers}
+    answers = [answer.json() for answer in (short, routed)]
     for answer in answers:
         for name in OWN:
             del answer[name]
@@ -59,9 +56,9 @@ def test_answers_are_the_same(client: httpx.Client, wanted: dict[str, object]) -
     ],
 )
 def test_problems_are_the_same(client: httpx.Client, body: bytes) -> None:
-    direct, routed = both_ways(client, body)
-    assert direct.status_code == routed.status_code >= 400
-    documents = [answer.json() for answer in (direct, routed)]
+    short, routed = both_ways(client, body)
+    assert short.status_code == routed.status_code >= 400
+    documents = [answer.json() for answer in (short, routed)]
     for document in documents:
         del document["request_id"]
     assert documents[0] == documents[1]
@@ -76,3 +73,23 @@ def test_both_are_measured_as_one_route(client: httpx.Client) -> None:
     before = counted()
     both_ways(client, b'{"history": ["lens"]}')
     assert counted() == before + 2
+
+
+def test_a_plain_request_takes_the_short_way(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[bool] = []
+    read = direct._read
+
+    def read_and_tell(message: Message) -> RecommendRequest | None:
+        request = read(message)
+        taken.append(request is not None)
+        return request
+
+    monkeypatch.setattr(direct, "_read", read_and_tell)
+    for kind in (*WAYS, "Application/JSON; charset=utf-8"):
+        headers = {"Content-Type": kind}
+        assert client.post("/recommend", content=b"{}", headers=headers).status_code == 200
+    assert taken == [True, True]
+    client.post("/recommend", content=b"{", headers={"Content-Type": WAYS[0]})
+    assert taken == [True, True, False]
