@@ -33,7 +33,9 @@ def load_weights(path: Path, module: nn.Module) -> None:
     try:
         module.load_state_dict(load_file(path))
     except Exception as error:  # safetensors and torch raise unrelated types for a torn file
-        raise RunError(f"the weights {path} cannot be used: {error}; train again") from error
+        raise RunError(
+            f"the weights {path} cannot be used: {error}; delete {path.parent} and train again"
+        ) from error
 
 
 def save_progress(
