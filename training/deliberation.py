@@ -79,22 +79,19 @@ class Deliberator(nn.Module):
         history_texts: Tensor,
         mask: Tensor,
         base: Tensor,
-        judged: Tensor,
-        notes: Tensor,
-        thoughts: Tensor,
-        number: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """One round; shapes as in contract/graph_io.py (consider and deliberate).
-
-        Args:
-            judged: (B, C) mean judgement of the rounds before; zeros at first.
-            number: (1,) which round this is, from 1.
-
-        Returns:
-            Scores (B, C), mean judgement (B, C), notes (B, C, d) and thoughts (B, Z, d).
-        """
-        known, keys, values = self.consider(features, candidates, history_texts, mask)
-        return self.weigh(known, keys, values, mask, base, judged, notes, thoughts, number)
+        rounds: int,
+    ) -> list[Tensor]:
+        """Scores (B, C) after each of some rounds; shapes as in contract/graph_io.py."""
+        considered = self.consider(features, candidates, history_texts, mask)
+        judged = torch.zeros_like(base)
+        notes, thoughts = self.start(candidates)
+        outcome = []
+        for number in range(1, rounds + 1):
+            scores, judged, notes, thoughts = self.weigh(
+                *considered, mask, base, judged, notes, thoughts, torch.tensor([float(number)])
+            )
+            outcome.append(scores)
+        return outcome
 
     def consider(
         self, features: Tensor, candidates: Tensor, history_texts: Tensor, mask: Tensor
@@ -102,9 +99,7 @@ class Deliberator(nn.Module):
         """What no round changes; shapes as in contract/graph_io.py (consider)."""
         standard = (features - self.mean) / self.std
         among = features / (features.abs().amax(1, keepdim=True) + 1e-3)
-        known = self.dropout(
-            self.evidence(torch.cat([standard, among], -1)) + self.text(candidates)
-        )
+        known = self.evidence(torch.cat([standard, among], -1)) + self.text(candidates)
         texts = history_texts[:, -self.recent :]
         age = torch.arange(texts.shape[1], device=mask.device).flip(0)
         history = self.norm_history(self.text(texts) + self.age(age))
@@ -122,7 +117,16 @@ class Deliberator(nn.Module):
         thoughts: Tensor,
         number: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The round itself, over what `consider` said; the rest as in `forward`."""
+        """One round over what `consider` said.
+
+        Args:
+            judged: (B, C) mean judgement of the rounds before; zeros at first.
+            number: (1,) which round this is, from 1.
+
+        Returns:
+            Scores (B, C), mean judgement (B, C), notes (B, C, d) and thoughts (B, Z, d).
+        """
+        known = self.dropout(known)
         trusted = self.trust * base
         belief = (trusted + judged).softmax(-1)
         believed = torch.stack([belief.clamp(min=1e-6).log() * 0.2, belief], -1)

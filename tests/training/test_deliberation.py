@@ -37,15 +37,7 @@ def inputs(candidates: int = 7, history: int = 4) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def rounds(network: Deliberator, given: dict[str, Tensor], count: int) -> list[Tensor]:
-    judged = torch.zeros_like(given["base"])
-    notes, thoughts = network.start(given["candidates"])
-    outcome = []
-    for number in range(1, count + 1):
-        scores, judged, notes, thoughts = network(
-            **given, judged=judged, notes=notes, thoughts=thoughts,
-            number=torch.tensor([float(number)]),
-        )  # fmt: skip
-        outcome.append(scores)
+    outcome: list[Tensor] = network(**given, rounds=count)
     return outcome
 
 
@@ -82,10 +74,12 @@ def test_a_score_is_the_trusted_mix_and_the_mean_of_all_judgements(network: Deli
     judged = torch.zeros_like(trusted)
     notes, thoughts = network.start(given["candidates"])
     with torch.no_grad():
+        base = given.pop("base")
+        considered = network.consider(**given)
         for number in (1.0, 2.0, 3.0):
-            state = {"judged": judged, "notes": notes, "thoughts": thoughts}
-            _, judgement, _, _ = network(**given, **state, number=torch.ones(1))
-            scores, mean, notes, thoughts = network(**given, **state, number=torch.tensor([number]))
+            state = (*considered, given["mask"], base, judged, notes, thoughts)
+            _, judgement, _, _ = network.weigh(*state, torch.ones(1))
+            scores, mean, notes, thoughts = network.weigh(*state, torch.tensor([number]))
             torch.testing.assert_close(mean, judged + (judgement - judged) / number)
             torch.testing.assert_close(scores, trusted + mean)
             judged = mean

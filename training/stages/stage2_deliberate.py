@@ -199,16 +199,9 @@ def deliberate(
     features = tensor(lists.features[chosen].astype(np.float32))
     candidates = texts[tensor(lists.candidates[chosen]).long()]
     history = tensor(lists.history[chosen]).long()
-    base = features[..., -3]
-    judged = torch.zeros_like(base)
-    notes, thoughts = model.start(candidates)
-    outcome = []
-    for number in range(1, rounds + 1):
-        scores, judged, notes, thoughts = model(
-            features, candidates, texts[history.clamp(min=0)], history >= 0,
-            base, judged, notes, thoughts, torch.tensor([float(number)]),
-        )  # fmt: skip
-        outcome.append(scores)
+    outcome: list[Tensor] = model(
+        features, candidates, texts[history.clamp(min=0)], history >= 0, features[..., -3], rounds
+    )
     return outcome
 
 
