@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -49,12 +49,9 @@ class Connection:
         Raises:
             StoreError: Redis refused, could not be reached, or took too long.
         """
-        try:
+        with self._failures():
             async with asyncio.timeout(self._timeout), self._free:
                 yield self.redis
-        except (RedisError, OSError) as error:
-            self._on_error()
-            raise StoreError("the history store does not answer") from error
 
     async def ask(self, *commands: Command) -> list[Any]:
         """The answers to some commands, in one round trip and with one time limit.
@@ -68,8 +65,13 @@ class Connection:
                     pipe.execute_command(*command)
                 answers: list[Any] = await pipe.execute()
                 return answers
-        try:
+        with self._failures():
             return await self._shared.ask(commands)
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
         except (RedisError, OSError) as error:
             self._on_error()
             raise StoreError("the history store does not answer") from error
