@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -14,69 +15,55 @@ class Metrics:
     """The metrics of one app, in a registry of their own."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
-        self.requests = Histogram(
+        self._registry = CollectorRegistry()
+        histogram = partial(Histogram, registry=self._registry)
+        counter = partial(Counter, registry=self._registry)
+        gauge = partial(Gauge, registry=self._registry)
+        self.requests = histogram(
             "http_server_request_duration_seconds",
             "Time to answer, for every outcome.",
             ("method", "route", "status"),
-            registry=registry,
             buckets=_SECONDS,
         )
-        self.stages = Histogram(
+        self.stages = histogram(
             "streamrec_stage_duration_seconds",
             "Time in each stage of a recommendation.",
             ("stage",),
-            registry=registry,
             buckets=_SECONDS,
         )
-        self.steps = Histogram(
+        self.steps = histogram(
             "streamrec_reasoning_steps",
             "Reasoning steps behind each recommendation.",
-            registry=registry,
             buckets=tuple(range(17)),
         )
-        self.fallbacks = Counter(
-            "streamrec_fallback",
-            "Recommendations that the model did not make.",
-            ("reason",),
-            registry=registry,
+        self.fallbacks = counter(
+            "streamrec_fallback", "Recommendations that the model did not make.", ("reason",)
         )
-        self.events = Counter(
-            "streamrec_events",
-            "Events received, by what became of them.",
-            ("result",),
-            registry=registry,
+        self.events = counter(
+            "streamrec_events", "Events received, by what became of them.", ("result",)
         )
-        self.recommendations = Counter(
+        self.recommendations = counter(
             "streamrec_recommendations",
             "Recommendations that were recorded, so that clicks on them count; effort is `steps` where "
             "a number of steps was asked for, and `popular` where the model was not.",
             ("model_version", "effort"),
-            registry=registry,
         )
-        self.clicks = Counter(
+        self.clicks = counter(
             "streamrec_clicks",
             "Recommended items that an event named with their recommendation, each counted once.",
             ("model_version", "effort"),
-            registry=registry,
         )
-        self.rejected = Counter(
-            "streamrec_rejected", "Requests refused.", ("reason",), registry=registry
-        )
-        self.redis_errors = Counter(
-            "streamrec_redis_errors", "Redis calls that failed.", registry=registry
-        )
-        self.queue_depth = Gauge(
+        self.rejected = counter("streamrec_rejected", "Requests refused.", ("reason",))
+        self.redis_errors = counter("streamrec_redis_errors", "Redis calls that failed.")
+        self.queue_depth = gauge(
             "streamrec_queue_depth",
             "Requests that wait for the model.",
-            registry=registry,
             multiprocess_mode="livesum",
         )
         self.stream_lag, self.stream_pending = (
-            Gauge(
+            gauge(
                 f"streamrec_stream_{name}",
                 f"Events of the stream that were {state}.",
-                registry=registry,
                 multiprocess_mode="livemax",
             )
             for name, state in (
@@ -84,17 +71,15 @@ class Metrics:
                 ("pending", "delivered and are not stored yet"),
             )
         )
-        self.reloads = Counter(
+        self.reloads = counter(
             "streamrec_model_reloads",
             "Bundles that were to replace the one in use, by what became of them.",
             ("result",),
-            registry=registry,
         )
-        self.model_info = Gauge(
+        self.model_info = gauge(
             "streamrec_model_info",
             "1 for the model version in use.",
             ("version",),
-            registry=registry,
             multiprocess_mode="livemax",
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,61 @@ from torch import Tensor, nn
 from model_export.contract.errors import RunError
 from model_export.contract.files import atomic_path
 from training import distributed
+
+
+class Course:
+    """How far a stage has come, kept in its folder: the best weights, and all that it takes to go on.
+
+    Args:
+        folder: is created where it does not exist.
+        model: gets the weights with which to go on, if the stage was begun before.
+        optimizer: gets its state likewise.
+        begin: the state of a stage that was not begun; what validation says then is "best".
+
+    Attributes:
+        state: "best" and "history" beside what the stage counts.
+
+    Raises:
+        RunError: what was begun is damaged or does not fit the model.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        begin: Callable[[], dict[str, Any]],
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._best, self._progress = folder / "best.safetensors", folder / "progress.safetensors"
+        self._model = model
+        self._optimizer = optimizer
+        begun = load_progress(self._progress, model, optimizer)
+        if begun is None:
+            begun = begin() | {"history": []}
+            save_weights(self._best, model)
+        self.state: dict[str, Any] = begun
+
+    def keep(self, record: dict[str, Any], objective: float | None, **if_best: int) -> None:
+        """Save where the stage stands now, and its weights if they are the best.
+
+        Args:
+            record: is added to the history.
+            objective: what validation says; None where there is none, and the last weights are the best.
+            if_best: joins the state if these are the best weights.
+        """
+        self.state["history"].append(record)
+        if objective is None or objective > self.state["best"]:
+            self.state |= {"best": objective, **if_best}
+            save_weights(self._best, self._model)
+        save_progress(self._progress, self._model, self._optimizer, self.state)
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Put the best weights in the model; returns the history."""
+        distributed.wait()
+        load_weights(self._best, self._model)
+        history: list[dict[str, Any]] = self.state["history"]
+        return history
 
 
 def save_weights(path: Path, module: nn.Module) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from training import distributed
 from training.args import OptimConfig
-from training.checkpoint import load_progress, load_weights, save_progress, save_weights
+from training.checkpoint import Course
 from training.data.batches import Batch, Windows, batches
 
 Losses = dict[str, Tensor]
@@ -57,16 +57,15 @@ def train_epochs(
     Returns:
         One record per epoch: mean of each loss, metrics, seconds.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=optim.learning_rate, weight_decay=optim.weight_decay)
     judge = validate and partial(distributed.from_first, validate)
     losses = distributed.data_parallel(model, losses)
-    state = load_progress(folder / "progress.safetensors", model, optimizer)
-    if state is None:
-        best = judge()["objective"] if judge else None
-        state = {"epoch": 0, "best": best, "best_epoch": 0, "history": []}
-        save_weights(folder / "best.safetensors", model)
+    course = Course(
+        folder, model, optimizer,
+        lambda: {"epoch": 0, "best": judge()["objective"] if judge else None, "best_epoch": 0},
+    )  # fmt: skip
+    state = course.state
     task = progress.add_task(stage, total=optim.epochs, completed=state["epoch"])
     while state["epoch"] < optim.epochs and state["epoch"] - state["best_epoch"] < optim.patience:
         began = time.perf_counter()
@@ -78,21 +77,15 @@ def train_epochs(
         )  # fmt: skip
         metrics = judge() if judge else {}
         seconds = time.perf_counter() - began
-        state["history"].append(
-            {"epoch": epoch, "losses": means, "metrics": metrics, "seconds": seconds}
-        )
         state["epoch"] = epoch
-        if not judge or metrics["objective"] > state["best"]:
-            state |= {"best": metrics.get("objective"), "best_epoch": epoch}
-            save_weights(folder / "best.safetensors", model)
-        save_progress(folder / "progress.safetensors", model, optimizer, state)
+        course.keep(
+            {"epoch": epoch, "losses": means, "metrics": metrics, "seconds": seconds},
+            metrics.get("objective"), best_epoch=epoch,
+        )  # fmt: skip
         reached = f"  N@10 {metrics['objective']:.4f}" if judge else ""
         progress.update(task, completed=epoch, description=stage + reached)
     progress.update(task, total=state["epoch"], completed=state["epoch"])
-    distributed.wait()
-    load_weights(folder / "best.safetensors", model)
-    history: list[dict[str, Any]] = state["history"]
-    return history
+    return course.finish()
 
 
 def learning_rate(optim: OptimConfig, epochs_done: float) -> float:

@@ -18,7 +18,7 @@ import structlog
 from service.errors import ConflictError
 from service.live.changes import Change
 from service.stores.connection import Connection
-from service.stores.marks import LEAVE, LostDataError, Position, new_mark, newest_mark
+from service.stores.marks import LEAVE, Position, new_mark, newest
 
 _CHANGES, _VERSIONS, _ADDED, _MARKS = KEYS = tuple(
     f"streamrec:{{items}}:{name}" for name in ("changes", "versions", "added", "marks")
@@ -132,13 +132,7 @@ class ItemStore:
             LostDataError: some of what was read is not there any more.
             StoreError: Redis does not answer.
         """
-        mark = await newest_mark(self._connection, _MARKS, read)
-        async with self._connection.calls() as redis:
-            newest = await redis.zrange(_VERSIONS, -1, -1, withscores=True)
-        latest = newest[0][1] if newest else 0.0
-        if read and latest < read.version:
-            raise LostDataError
-        position = Position(latest, mark)
+        position = await newest(self._connection, _MARKS, _VERSIONS, read)
         if position == read:
             return Changes(position, {})
         ids = await self._ids(read.version if read else 0)

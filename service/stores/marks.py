@@ -45,21 +45,35 @@ def new_mark() -> str:
     return uuid.uuid4().hex
 
 
-async def newest_mark(connection: Connection, key: str, read: Position | None) -> bytes:
-    """The mark that was left last; empty where there is none.
+async def newest(
+    connection: Connection, marks: str, versions: str, read: Position | None
+) -> Position:
+    """How far one can read now.
 
     Args:
         connection: where they are.
-        key: of the marks.
+        marks: key of the marks.
+        versions: key of the versions.
         read: how far the caller has read; None for not at all.
 
     Raises:
-        LostDataError: the mark of that position is gone.
+        LostDataError: what was read is not there any more.
         StoreError: Redis does not answer.
     """
+    mark = await _newest_mark(connection, marks, read)
     async with connection.calls() as redis:
-        newest: list[Any] = await redis.zrange(key, -1, -1)
-        mark: bytes = newest[0] if newest else b""
+        last = await redis.zrange(versions, -1, -1, withscores=True)
+    version = last[0][1] if last else 0.0
+    if read and version < read.version:
+        raise LostDataError
+    return Position(version, mark)
+
+
+async def _newest_mark(connection: Connection, key: str, read: Position | None) -> bytes:
+    """The mark that was left last; empty where there is none."""
+    async with connection.calls() as redis:
+        last: list[Any] = await redis.zrange(key, -1, -1)
+        mark: bytes = last[0] if last else b""
         if read is None or mark == read.mark:
             return mark
         if read.mark and await redis.zscore(key, read.mark) is None:

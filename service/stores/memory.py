@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from model_export.contract.config import EvidenceConfig
 from service.stores.connection import Connection
-from service.stores.marks import LEAVE, LostDataError, Position, new_mark, newest_mark
+from service.stores.marks import LEAVE, Position, new_mark, newest
 
 _EPOCH = 1_767_225_600
 """2026-01-01, when a count weighed 1."""
@@ -166,15 +166,10 @@ class MemoryStore:
             LostDataError: some of what was read is not there any more.
             StoreError: Redis does not answer.
         """
-        mark = await newest_mark(self._connection, self._marks, read)
-        async with self._connection.calls() as redis:
-            newest = await redis.zrange(self._versions, -1, -1, withscores=True)
-        latest = newest[0][1] if newest else 0.0
+        latest = await newest(self._connection, self._marks, self._versions, read)
         version = read.version if read else 0.0
-        if latest < version:
-            raise LostDataError
-        if latest == version:
-            return Position(version, mark), {}
+        if latest.version == version:
+            return latest, {}
         async with self._connection.calls() as redis:
             found = await redis.zrangebyscore(
                 self._versions, f"({version:.0f}", "+inf", start=0, num=limit, withscores=True
@@ -199,7 +194,7 @@ class MemoryStore:
             )
             for place, (item, _) in enumerate(found)
         }
-        return Position(found[-1][1] if found else latest, mark), learnt
+        return Position(found[-1][1] if found else latest.version, latest.mark), learnt
 
     def _scale(self) -> float:
         return float(2 ** ((time.time() - _EPOCH) / self._half_life))

@@ -27,8 +27,8 @@ from model_export.contract.evidence import NeighbourTable
 from model_export.contract.files import write_json
 from model_export.contract.scoring import DEFAULT_WEIGHTS, Scorer
 from training import distributed
-from training.args import RunConfig
-from training.checkpoint import load_progress, load_weights, save_progress, save_weights
+from training.args import DeliberateConfig, RunConfig
+from training.checkpoint import Course
 from training.data.batches import Windows
 from training.data.sequences import Sequences
 from training.deliberation import Deliberator
@@ -230,50 +230,59 @@ def train_deliberator(
     judge = partial(
         distributed.from_first, lambda: list_metrics(model, validation, texts, settings.rounds)
     )
-    share = distributed.rank(), distributed.count()
-    state = load_progress(folder / "progress.safetensors", model, optimizer)
-    if state is None:
-        untrained = judge()
-        state = {"epoch": 0, "best": untrained["objective"], "history": []}
-        save_weights(folder / "best.safetensors", model)
+    course = Course(folder, model, optimizer, lambda: {"epoch": 0, "best": judge()["objective"]})
+    state = course.state
     per_epoch = -(-len(lists) // settings.batch_size)
     epochs = settings.epochs if per_epoch else 0
-    task = progress.add_task("deliberate", total=epochs * per_epoch)
+    task = progress.add_task(
+        "deliberate", total=epochs * per_epoch, completed=state["epoch"] * per_epoch
+    )
     while state["epoch"] < epochs:
         rng = seeded(seed, "deliberate", state["epoch"])
-        model.train()
-        loss_sum = 0.0
-        for number, chosen in enumerate(np.array_split(rng.permutation(len(lists)), per_epoch)):
-            done = (state["epoch"] + number / per_epoch) / settings.epochs
-            for group in optimizer.param_groups:
-                warm_up = min(1.0, 0.02 + 20 * done)
-                group["lr"] = settings.learning_rate * warm_up * max(0.05, 1 - done)
-            mine, weight = distributed.part(chosen, *share)
-            together, last = losses(mine)
-            optimizer.zero_grad(set_to_none=True)
-            (together * weight).backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            loss_sum += float(last.detach()) * weight
-            progress.update(task, completed=state["epoch"] * per_epoch + number + 1)
+        batches = np.array_split(rng.permutation(len(lists)), per_epoch)
+        loss = _train_epoch(
+            model, optimizer, losses, batches, settings, state["epoch"],
+            lambda done: progress.update(task, completed=done),
+        )  # fmt: skip
         state["epoch"] += 1
         metrics = judge()
-        state["history"].append(
-            {
-                "epoch": state["epoch"],
-                "losses": {"listwise": distributed.mean(loss_sum / per_epoch)},
-                "metrics": metrics,
-            }
+        means = {"listwise": distributed.mean(loss)}
+        course.keep(
+            {"epoch": state["epoch"], "losses": means, "metrics": metrics},
+            metrics["objective"],
         )
-        if metrics["objective"] > state["best"]:
-            state["best"] = metrics["objective"]
-            save_weights(folder / "best.safetensors", model)
-        save_progress(folder / "progress.safetensors", model, optimizer, state)
-    distributed.wait()
-    load_weights(folder / "best.safetensors", model)
+    history = course.finish()
     model.eval()
-    history: list[dict[str, Any]] = state["history"]
     return history
+
+
+def _train_epoch(
+    model: Deliberator,
+    optimizer: torch.optim.Optimizer,
+    losses: Callable[[NDArray[np.int64]], tuple[Tensor, Tensor]],
+    batches: list[NDArray[np.int64]],
+    settings: DeliberateConfig,
+    epoch: int,
+    report: Callable[[int], None],
+) -> float:
+    """Mean loss of the last round over an epoch's batches; reports how many there were in all."""
+    model.train()
+    share = distributed.rank(), distributed.count()
+    loss_sum = 0.0
+    for number, chosen in enumerate(batches):
+        done = (epoch + number / len(batches)) / settings.epochs
+        for group in optimizer.param_groups:
+            warm_up = min(1.0, 0.02 + 20 * done)
+            group["lr"] = settings.learning_rate * warm_up * max(0.05, 1 - done)
+        mine, weight = distributed.part(chosen, *share)
+        together, last = losses(mine)
+        optimizer.zero_grad(set_to_none=True)
+        (together * weight).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        loss_sum += float(last.detach()) * weight
+        report(epoch * len(batches) + number + 1)
+    return loss_sum / len(batches)
 
 
 def listwise_losses(

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from training import distributed
 from training.args import Stage3Config
-from training.checkpoint import load_progress, load_weights, save_progress, save_weights
+from training.checkpoint import Course
 from training.data.batches import Batch, Windows, batches
 from training.decoding import TrieTensors, children
 from training.distributed import tensor
@@ -79,17 +79,14 @@ def reinforce(
     Returns:
         One record per validation: mean rewards since the last one, KL, entropy, informative share, metrics.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     reference = copy.deepcopy(model).requires_grad_(False).eval()
     policy = reinforced_parameters(model)
     optimizer = torch.optim.AdamW(policy, lr=config.learning_rate, weight_decay=0)
     log_probs = distributed.data_parallel(model, partial(policy_log_probs, model), bfloat16=False)
     judge = partial(distributed.from_first, validate)
     share = distributed.rank(), distributed.count()
-    state = load_progress(folder / "progress.safetensors", model, optimizer)
-    if state is None:
-        state = {"step": 0, "best": judge()["objective"], "history": []}
-        save_weights(folder / "best.safetensors", model)
+    course = Course(folder, model, optimizer, lambda: {"step": 0, "best": judge()["objective"]})
+    state = course.state
     task = progress.add_task("stage 3", total=config.steps, completed=state["step"])
     model.eval()
     while state["step"] < config.steps:
@@ -107,15 +104,10 @@ def reinforce(
         means = {
             key: distributed.mean(float(np.mean([r[key] for r in records]))) for key in records[0]
         }
-        state["history"].append({"step": state["step"], "rewards": means, "metrics": metrics})
-        if metrics["objective"] > state["best"]:
-            state["best"] = metrics["objective"]
-            save_weights(folder / "best.safetensors", model)
-        save_progress(folder / "progress.safetensors", model, optimizer, state)
-    distributed.wait()
-    load_weights(folder / "best.safetensors", model)
-    history: list[dict[str, Any]] = state["history"]
-    return history
+        course.keep(
+            {"step": state["step"], "rewards": means, "metrics": metrics}, metrics["objective"]
+        )
+    return course.finish()
 
 
 def reinforced_parameters(model: StreamRec) -> list[nn.Parameter]:
