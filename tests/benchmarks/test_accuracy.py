@@ -11,6 +11,7 @@ import torch
 from rich.progress import Progress
 
 from benchmarks.accuracy.__main__ import main
+from benchmarks.accuracy.ablation.__main__ import main as ablation
 from benchmarks.accuracy.ablation.table import ablation_report
 from benchmarks.accuracy.ablation.trial import judged, start_from
 from benchmarks.accuracy.ablation.variants import variants
@@ -242,3 +243,49 @@ def test_a_run_is_judged_by_every_part_after_every_step(shop: Path, tmp_path: Pa
     again = judged(Run.open(tmp_path / "run"), "again")
     assert again.ranks.keys() == judged_once.ranks.keys()
     assert "| base |" in ablation_report("shop", judged_once, [again])
+
+
+SETTINGS = """
+[items]
+text_dims = 8
+behaviour_dims = 4
+codes = 16
+levels = 3
+[model]
+d_model = 8
+feedforward = 8
+max_history = 5
+max_steps = 1
+[inference]
+beams = 3
+efforts = { fast = 0, balanced = 1, deep = 1 }
+[stage1]
+optim = { epochs = 1 }
+[stage2]
+optim = { epochs = 1 }
+[deliberate]
+folds = 2
+evidence_parts = 1
+network = { epochs = 1 }
+epochs = 1
+[stage3]
+steps = 1
+users = 8
+validate_every = 1
+"""
+
+
+def test_the_ablation_takes_each_kind_of_evidence_out_of_the_mix_and_retrains_variants(
+    shop: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "settings.toml").write_text(SETTINGS)
+    ablation(
+        shop, tmp_path / "out", tmp_path / "settings.toml",
+        min_interactions=0, seed=0, variant=["stage3 without kl"], threads=1,
+    )  # fmt: skip
+    lines = (tmp_path / "out" / "ablation.md").read_text().splitlines()
+    rows = {line.split("|")[1].strip(): line for line in lines if line.startswith("| ")}
+    kinds = {name.removeprefix("mix without ") for name in rows if name.startswith("mix without")}
+    assert kinds >= {"wide", "text", "recent"}
+    assert not kinds & {"state", "beam"}
+    assert "±" in rows["stage3 without kl"]

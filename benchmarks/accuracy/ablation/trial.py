@@ -20,7 +20,7 @@ from benchmarks.accuracy.reasoner import (
     judge_network,
 )
 from model_export.contract.files import atomic_path, write_json
-from model_export.contract.scoring import TABLES
+from model_export.contract.scoring import FEATURES
 from training.lists import CandidateLists, fit_mix_weights
 from training.run import Run
 from training.run_folder import STEPS
@@ -90,7 +90,7 @@ def judged(run: Run, name: str) -> Trial:
 
 
 def mixes_without(run: Run) -> Iterator[Trial]:
-    """The base with one piece taken out of its mix, the weights of the rest fitted anew.
+    """The base with one kind of evidence taken out of its mix, the weights of the rest fitted anew.
 
     Nothing is trained: the weights are fitted on the lists that the run made for deliberation.
     """
@@ -98,17 +98,23 @@ def mixes_without(run: Run) -> Iterator[Trial]:
     weights = run.mix_weights
     files = sorted(run.folder.folder("stage2_deliberate").glob("lists-*.npz"))
     deep = run.config.inference.efforts.deep
-    for out in [name for name in weights if name.split("@")[0] in (*TABLES, "popularity")]:
+    fitted = [name for name in weights if name in FEATURES]
+    for kind in dict.fromkeys(_kind(name) for name in fitted if name != "state"):
 
-        def measure(out: str = out) -> dict[str, NDArray[np.int64]]:
+        def measure(kind: str = kind) -> dict[str, NDArray[np.int64]]:
             lists = CandidateLists.join([CandidateLists.load(file) for file in files])
-            fitted = fit_mix_weights(lists, [name for name in weights if name != out])
-            found = _judges(run, ["mix"], fitted)
+            rest = fit_mix_weights(lists, [name for name in fitted if _kind(name) != kind])
+            without = {name: value for name, value in weights.items() if _kind(name) != kind}
+            found = _judges(run, ["mix"], without | rest)
             return {column("mix", True): found["mix", deep].ranks}
 
-        folder = run.folder.path / f"ablation without {out}"
+        folder = run.folder.path / f"ablation without {kind}"
         ranks = _remembered(folder, [record["fingerprint"]], measure)
-        yield Trial(f"mix without {out}", ranks, 0.0)
+        yield Trial(f"mix without {kind}", ranks, 0.0)
+
+
+def _kind(weight: str) -> str:
+    return weight.partition("@")[0]
 
 
 def _judges(
