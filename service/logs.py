@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from structlog.typing import Processor
+
+_ENCODER = json.JSONEncoder(default=repr)
+"""Kept, where `json.dumps` with a default makes one for each line."""
+
+
+def _as_json(event: dict[str, Any], **_: object) -> str:
+    return _ENCODER.encode(event)
 
 
 class _Lines(structlog.WriteLogger):
@@ -31,7 +40,7 @@ def configure_logging(level: str = "INFO") -> None:
     ]
     # Our own lines are written directly: the way through `logging` costs ten times as much.
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer()],
+        processors=[*shared, structlog.processors.JSONRenderer(_as_json)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _Lines(sys.stdout),
         cache_logger_on_first_use=True,
@@ -42,7 +51,7 @@ def configure_logging(level: str = "INFO") -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
+                structlog.processors.JSONRenderer(_as_json),
             ],
         )
     )
