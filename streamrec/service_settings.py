@@ -16,18 +16,28 @@ def service_settings(**given: object) -> Settings:
     """The settings.
 
     Raises:
-        ConfigError: names every setting that is wrong.
+        ConfigError: names every variable that is wrong, never its value, which may be a secret.
     """
     from pydantic import ValidationError
 
     from model_export.contract.errors import ConfigError
-    from model_export.contract.validation import problems_of
+    from model_export.contract.validation import message_of
     from service.settings import Settings
 
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise ConfigError(f"settings of the service: {problems_of(error, Settings)}") from error
+        problems = "; ".join(
+            f"{_variable(found['loc'][0])}: {message_of(found, Settings, found['loc'])}"
+            for found in error.errors()
+        )
+        raise ConfigError(f"{problems}; docs/operations.md lists every setting") from error
+
+
+def _variable(place: int | str) -> str:
+    """The environment variable of a setting."""
+    name = str(place).upper()
+    return name if name == "REDIS_URL" else f"{PREFIX}{name}"
 
 
 def misspelt(variables: Iterable[str]) -> Iterator[str]:

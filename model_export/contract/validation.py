@@ -36,6 +36,8 @@ def message_of(found: Any, model: object, place: Sequence[str | int]) -> str:
             name for owner in _owners(model, parents) for name in owner.model_fields
         )
         return f"unknown key; known are {', '.join(known)}" if known else "unknown key"
+    if found["type"] == "bool_parsing":
+        return "must be true or false"
     message: str = found["msg"].removeprefix("Value error, ")
     return message
 

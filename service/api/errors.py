@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from model_export.contract.validation import message_of
+from service.api.bodies import UNREADABLE, body_problem
 from service.errors import (
     BundleRefusedError,
     ConflictError,
@@ -164,14 +165,7 @@ def install(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        body = getattr(request.scope.get("route"), "body_field", None)
-        errors = [
-            FieldError(
-                location=".".join(map(str, found["loc"])),
-                message=message_of(found, body and body.field_info.annotation, found["loc"]),
-            )
-            for found in error.errors()
-        ]
+        errors = [_field_error(found, request) for found in error.errors()]
         kind = Kind(422, "invalid-request", "The request is not valid")
         return problem_response(request.scope, kind, "; ".join(map(_sentence, errors)), errors)
 
@@ -180,13 +174,25 @@ def install(app: FastAPI) -> None:
         headers = error.headers
         if error.status_code == 405:
             headers = {"Allow": ", ".join(sorted(_methods(request)))}
+        detail = UNREADABLE.get(type(error.__cause__), error.detail)
         return problem_response(
-            request.scope, http_kind(error.status_code), error.detail, headers=headers
+            request.scope, http_kind(error.status_code), detail, headers=headers
         )
 
     app.add_exception_handler(ServiceError, service_error)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
+
+
+def _field_error(found: Any, request: Request) -> FieldError:
+    """One problem of `errors()`."""
+    if whole := body_problem(found, request.headers.get("content-type")):
+        return FieldError(location=whole[0], message=whole[1])
+    body = getattr(request.scope.get("route"), "body_field", None)
+    return FieldError(
+        location=".".join(map(str, found["loc"])),
+        message=message_of(found, body and body.field_info.annotation, found["loc"]),
+    )
 
 
 def _methods(request: Request) -> set[str]:

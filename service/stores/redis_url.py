@@ -67,6 +67,12 @@ def open_redis(url: str, timeout: float) -> AnyRedis:
         ) from error
 
 
+def shown(url: str) -> str:
+    """A URL as anybody may see it: without user, password and options."""
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
 def watchers(client: AnyRedis) -> list[Redis]:
     """The clients of the Sentinels through which a client finds its server; to be closed after it."""
     pool = getattr(client, "connection_pool", None)

@@ -63,22 +63,40 @@ def load_histories(
 
 
 async def _store(histories: Iterator[UserHistory], settings: Settings) -> int:
-    """Store all histories and return how many there were."""
+    """Store all histories and return how many there were.
+
+    Raises:
+        StartError: Redis does not answer, or refuses; says where it should be.
+    """
+    from redis.exceptions import AuthenticationError, ResponseError
+
+    from service.errors import StartError, StoreError
     from service.stores.connection import Connection
     from service.stores.histories import HistoryStore
+    from service.stores.redis_url import shown
     from streamrec.console import progress_bars
 
     assert settings.redis_url
-    connection = Connection(settings.redis_url.get_secret_value(), timeout=30, max_connections=1)
+    url = settings.redis_url.get_secret_value()
+    connection = Connection(url, timeout=30, max_connections=1)
     store = HistoryStore(
         connection, settings.history_cap, settings.history_ttl, settings.event_id_ttl
     )
     users = 0
-    with progress_bars() as bars:
-        task = bars.add_task("users", total=None)
-        while part := list(islice(histories, USERS_AT_ONCE)):
-            await store.replace(part)
-            users += len(part)
-            bars.update(task, completed=users)
-    await connection.close()
+    try:
+        with progress_bars() as bars:
+            task = bars.add_task("users", total=None)
+            while part := list(islice(histories, USERS_AT_ONCE)):
+                await store.replace(part)
+                users += len(part)
+                bars.update(task, completed=users)
+    except StoreError as error:
+        refused = isinstance(error.__cause__, ResponseError | AuthenticationError)
+        raise StartError(
+            f"Redis at {shown(url)} {f'refuses: {error.__cause__}' if refused else 'does not answer'}; start "
+            "it, correct --redis-url (or REDIS_URL), or give none, which starts a Redis of our own; then "
+            f"load again ({users:,} users were stored)"
+        ) from error
+    finally:
+        await connection.close()
     return users

@@ -79,6 +79,50 @@ def test_a_path_names_all_of_its_methods(client: httpx.Client) -> None:
     assert {"GET", "PUT", "PATCH", "DELETE"} <= set(answer.headers["allow"].split(", "))
 
 
+JSON = {"content-type": "application/json"}
+SEND = "send a JSON object, with the header Content-Type: application/json"
+
+
+@pytest.mark.parametrize("path", ["/recommend", "/explain", "/events"])
+@pytest.mark.parametrize(
+    ("content", "headers", "sentence"),
+    [
+        (b'{"count" 3}', JSON, "this is not JSON: Expecting ':' delimiter at character 9; mend it"),
+        (b"", JSON, f"there is none; {SEND}"),
+        (b"", {}, f"there is none; {SEND}"),
+        (b"{}", {}, f"it was sent without a Content-Type; {SEND}"),
+        (
+            b"{}",
+            {"content-type": "text/plain; charset=utf-8"},
+            f"it was sent as text/plain; {SEND}",
+        ),
+        (b"[]", JSON, "this is JSON, but not an object; send one in braces"),
+    ],
+)
+def test_a_body_that_cannot_be_read_says_what_to_send(
+    client: httpx.Client, path: str, content: bytes, headers: dict[str, str], sentence: str
+) -> None:
+    refused = client.post(path, content=content, headers=headers)
+    assert_problem(refused, 422)
+    assert refused.json()["detail"].startswith(f"body: {sentence}")
+    assert [error["location"] for error in refused.json()["errors"]] == ["body"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b'{"user_id": "\xe9"}', "the body is not text in UTF-8; send JSON in UTF-8"),
+        (b"[" * 100_000, "the body is nested too deeply; see /openapi.json"),
+    ],
+)
+def test_a_body_that_is_no_text_or_no_end_of_brackets(
+    client: httpx.Client, content: bytes, sentence: str
+) -> None:
+    refused = client.post("/recommend", content=content, headers=JSON)
+    assert_problem(refused, 400)
+    assert refused.json()["detail"].startswith(sentence)
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -61,11 +61,37 @@ def test_without_a_url_they_go_to_a_redis_of_our_own(tmp_path: Path) -> None:
         assert len(stored(own, "u")) == 1
 
 
-def test_a_redis_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("redis://:hunter2@127.0.0.1:1/0", "redis://127.0.0.1:1/0"),
+        ("redis://127.0.0.1:1?password=hunter2", "redis://127.0.0.1:1"),
+        ("redis+cluster://u:hunter2@127.0.0.1:1", "redis+cluster://127.0.0.1:1"),
+        ("redis+sentinel://:hunter2@127.0.0.1:1/shop", "redis+sentinel://127.0.0.1:1/shop"),
+        ("unix:///none.sock", "unix:///none.sock"),
+    ],
+)
+def test_a_redis_that_does_not_answer_is_one_sentence_without_its_password(
+    tmp_path: Path, given: str, shown: str
+) -> None:
     path = tmp_path / "events.csv"
     path.write_text("user_id,item_id\nu,a\n")
-    result = streamrec(
-        "load-histories", "--interactions", path, "--redis-url", f"unix://{tmp_path}/none.sock"
-    )
+    result = streamrec("load-histories", "--interactions", path, "--redis-url", given)
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].startswith("error: ")
+    said = result.stderr.splitlines()[-1]
+    assert said.startswith(
+        f"error: Redis at {shown} does not answer; start it, correct --redis-url"
+    )
+    assert "hunter2" not in result.output
+
+
+def test_a_redis_that_refuses_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("user_id,item_id\nu,a\n")
+    with embedded_redis(tmp_path / "redis") as full:
+        with redis.Redis.from_url(full) as client:
+            client.config_set("maxmemory", 1)
+        result = streamrec("load-histories", "--interactions", path, "--redis-url", full)
+    assert result.exit_code == 1
+    assert "refuses: " in result.stderr
+    assert "maxmemory" in result.stderr
