@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_export.contract.catalog import Catalog, Item
-from service.api.schemas import ItemFilter
+from service.api.schemas import CategoryFilter, ItemFilter
+
+_NO_ROWS = np.zeros(0, dtype=np.int64)
 
 
 class CatalogFilter:
@@ -29,7 +31,9 @@ class CatalogFilter:
         for row, item in enumerate(catalog):
             for category in item.categories:
                 rows[category].append(row)
-        self._rows_of_category = {name: np.array(found) for name, found in rows.items()}
+        self._rows_of_category = {
+            name: np.array(found, dtype=np.int64) for name, found in rows.items()
+        }
 
     def allowed(self, wanted: ItemFilter, without: Iterable[int]) -> NDArray[np.bool_]:
         """(items,) mask of the items that pass the filter and are not `without`."""
@@ -45,6 +49,11 @@ class CatalogFilter:
         mask[self._catalog.split_known(wanted.exclude_items)[0]] = False
         mask[list(without)] = False
         return mask
+
+    def unknown_categories(self, wanted: CategoryFilter) -> list[str]:
+        """Categories of a filter that no item has, each once."""
+        named = [*(wanted.any or ()), *wanted.all, *wanted.none]
+        return [name for name in dict.fromkeys(named) if not len(self._rows_in(name))]
 
     def after(self, catalog: Catalog, changes: Mapping[int, Item | None]) -> CatalogFilter:
         """The filter of `catalog`, which differs from the present one in some rows.
@@ -70,15 +79,18 @@ class CatalogFilter:
             present = [
                 row for row in rows if (item := changes[row]) and category in item.categories
             ]
-            kept = np.setdiff1d(self._rows_of_category.get(category, []), list(rows))
+            kept = np.setdiff1d(self._rows_in(category), list(rows))
             filter_._rows_of_category[category] = np.append(kept, present).astype(np.int64)
         return filter_
 
     def _in_any(self, categories: Iterable[str]) -> NDArray[np.bool_]:
         mask = np.zeros_like(self.available)
         for category in categories:
-            mask[self._rows_of_category.get(category, [])] = True
+            mask[self._rows_in(category)] = True
         return mask
+
+    def _rows_in(self, category: str) -> NDArray[np.int64]:
+        return self._rows_of_category.get(category, _NO_ROWS)
 
     def _mask(self, rows: list[int]) -> NDArray[np.bool_]:
         mask = np.zeros_like(self.available)

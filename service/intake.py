@@ -33,8 +33,12 @@ async def take_in(events: Sequence[object], service: ServiceState) -> EventsRece
             rejected.append(RejectedEvent(index=index, problem=_problem(event)))
     stored = await service.histories.append_all(by_user)
     await _count_clicks(events, service)
+    named = dict.fromkeys(event.item_id for event in events if isinstance(event, Event))
     receipt = EventsReceipt(
-        accepted=stored, duplicates=len(events) - len(rejected) - stored, rejected=rejected
+        accepted=stored,
+        duplicates=len(events) - len(rejected) - stored,
+        rejected=rejected,
+        unknown_items=service.model.items.catalog.split_known(named)[1],
     )
     for result in ("accepted", "duplicates"):
         service.metrics.events.labels(result).inc(getattr(receipt, result))

@@ -121,6 +121,7 @@ class Recommender:
             reasoning_steps=answer.thoughts.steps_taken,
             degraded=degraded,
             unknown_items=list(dict.fromkeys(unknown)),
+            unknown_categories=self._items.filters.unknown_categories(request.filter.categories),
             took_ms=round(took * 1000, 3),
             explanation=await self._explained(recommendation_id, record)
             if request.explain

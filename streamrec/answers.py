@@ -140,6 +140,7 @@ class Recommendation(BaseModel):
     reasoning_steps: int
     degraded: bool
     unknown_items: list[str]
+    unknown_categories: list[str]
     took_ms: float
     explanation: Explanation | None
 
@@ -153,6 +154,7 @@ class Receipt(BaseModel):
     accepted: int
     duplicates: int
     rejected: list[RejectedEvent]
+    unknown_items: list[str]
 
 
 class StoredEvent(BaseModel):

@@ -216,6 +216,10 @@ class Recommendation(BaseModel):
         description="Items of the history that the catalogue lacks; they were ignored.",
         examples=[["camera-000"]],
     )
+    unknown_categories: list[str] = Field(
+        description="Categories of the filter that no item of the catalogue has.",
+        examples=[["Camera"]],
+    )
     took_ms: float = Field(ge=0, description="Milliseconds inside the service.", examples=[7.4])
     explanation: Explanation | None = Field(None, description="If `explain` was set.")
 
@@ -266,6 +270,11 @@ class EventsReceipt(BaseModel):
         ge=0, description="Stored before under the same event_id.", examples=[1]
     )
     rejected: list[RejectedEvent] = Field(description="What was not stored, and why.")
+    unknown_items: list[str] = Field(
+        description="Items of the other events that the catalogue lacks; recommendations ignore them "
+        "until it has them.",
+        examples=[["camera-000"]],
+    )
 
 
 class StoredEvent(BaseModel):

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import quote
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from service.errors import StoreError
 from service.stores.redis_url import AnyRedis, open_redis, watchers
@@ -72,7 +72,7 @@ class Connection:
     def _failures(self) -> Iterator[None]:
         try:
             yield
-        except (RedisError, OSError) as error:
+        except (RedisError, RedisClusterException, OSError) as error:
             self._on_error()
             raise StoreError("the history store does not answer") from error
 

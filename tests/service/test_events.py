@@ -24,7 +24,12 @@ def test_accepted_means_stored(client: httpx.Client) -> None:
         {"user_id": "e-1", "item_id": "lens", "timestamp": 1_700_000_000, "event_type": "view"},
         {"user_id": "e-1", "item_id": "ghost", "timestamp": "2026-01-01T00:00:00+02:00"},
     )
-    assert receipt == {"accepted": 2, "duplicates": 0, "rejected": []}
+    assert receipt == {
+        "accepted": 2,
+        "duplicates": 0,
+        "rejected": [],
+        "unknown_items": ["ghost"],
+    }
     assert stored(client, "e-1") == [
         {
             "item_id": "lens",
@@ -46,8 +51,17 @@ def test_accepted_means_stored(client: httpx.Client) -> None:
 def test_sending_again_stores_once(client: httpx.Client) -> None:
     event = {"event_id": "x", "user_id": "e-2", "item_id": "lens"}
     assert send(client, event)["accepted"] == 1
-    assert send(client, event, event) == {"accepted": 0, "duplicates": 2, "rejected": []}
+    again = send(client, event, event)
+    assert (again["accepted"], again["duplicates"], again["rejected"]) == (0, 2, [])
     assert len(stored(client, "e-2")) == 1
+
+
+def test_items_that_the_catalogue_lacks_are_stored_and_listed_once(client: httpx.Client) -> None:
+    items = ("ghost", "lens", "spirit", "ghost")
+    receipt = send(client, {"user_id": "e-9"}, *({"user_id": "e-9", "item_id": i} for i in items))
+    assert receipt["accepted"] == 4
+    assert receipt["unknown_items"] == ["ghost", "spirit"]
+    assert [event["known"] for event in stored(client, "e-9")] == [False, True, False, False]
 
 
 def test_a_wrong_event_is_rejected_alone(client: httpx.Client) -> None:

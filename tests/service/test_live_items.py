@@ -104,6 +104,17 @@ def test_an_explanation_names_it_and_says_so_once_it_is_gone(app: httpx.Client) 
     assert "deleted" in gone.json()["detail"]
 
 
+def test_a_category_is_known_for_as_long_as_an_item_has_it(app: httpx.Client) -> None:
+    wanted = {"count": 1, "filter": {"categories": {"any": ["short-lived"]}}}
+    for change in (None, {**TWIN, "categories": ["short-lived"]}, None):
+        if change:
+            app.put("/items/mayfly", json=change)
+        else:
+            app.delete("/items/mayfly")
+        answer = app.post("/recommend", json=wanted).json()
+        assert answer["unknown_categories"] == ([] if change else ["short-lived"])
+
+
 def test_a_deleted_item_is_gone(app: httpx.Client) -> None:
     app.put("/items/passing", json=TWIN)
     assert app.delete("/items/passing").status_code == 204

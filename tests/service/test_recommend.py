@@ -67,6 +67,16 @@ def test_unknown_items_are_ignored_and_listed(client: httpx.Client) -> None:
     assert answer["unknown_items"] == ["ghost", "spirit"]
 
 
+def test_a_filter_on_unknown_categories_says_which(client: httpx.Client) -> None:
+    wanted = {"any": ["Lenses", "Ghosts"], "none": ["Spirits", "Ghosts", "Photo"]}
+    answer = recommend(client, history=["camera"], filter={"categories": wanted})
+    assert answer["unknown_categories"] == ["Ghosts", "Spirits"]
+    unheard_of = recommend(client, user_id="nobody", filter={"categories": {"all": ["Lense"]}})
+    assert ids(unheard_of) == []
+    assert unheard_of["unknown_categories"] == ["Lense"]
+    assert recommend(client, history=["camera"])["unknown_categories"] == []
+
+
 @pytest.mark.parametrize(
     ("chosen", "steps"),
     [
@@ -146,8 +156,9 @@ def test_wrong_requests_are_refused_with_reasons(client: httpx.Client, body: obj
     assert response.json()["errors"]
 
 
-def test_without_redis_the_answer_is_degraded(shop: Bundle) -> None:
-    with running_shop(shop, "redis://127.0.0.1:1", redis_timeout=0.2) as client:
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "redis+cluster://127.0.0.1:1"])
+def test_without_redis_the_answer_is_degraded(shop: Bundle, url: str) -> None:
+    with running_shop(shop, url, redis_timeout=0.2) as client:
         stored = recommend(client, user_id="u", count=2)
         assert stored["degraded"]
         assert ids(stored) == ["bag", "vase"]
