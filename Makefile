@@ -16,7 +16,7 @@ DEMO  := demo
 SHOP  := $(DEMO)/shop
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage format lint types imports docs lock audit ci clean
+.PHONY: help demo free-port test coverage format lint types imports docs lock audit ci clean
 
 help:
 	@echo "make demo      sample data, training, export, and a service on 127.0.0.1:$(PORT)"
@@ -31,7 +31,7 @@ help:
 	@echo "make ci        all of these but the demo"
 	@echo "make clean     remove the environment and the demo"
 
-demo: $(VENV)/.run $(SHOP)/items.csv
+demo: free-port $(VENV)/.run $(SHOP)/items.csv
 	@$(BIN)/streamrec train --interactions $(SHOP)/interactions.csv --items $(SHOP)/items.csv \
 		--run $(DEMO)/run --config configs/demo.toml
 	@$(BIN)/streamrec export $(DEMO)/run --bundle $(DEMO)/bundle
@@ -41,6 +41,12 @@ demo: $(VENV)/.run $(SHOP)/items.csv
 	@sed 's/:8000/:$(PORT)/' docs/demo.txt
 	@STREAMREC_PAGE_USERS=user-0001,user-0002,user-0003 \
 		exec $(BIN)/streamrec serve --bundle $(DEMO)/bundle --redis-folder $(DEMO)/redis --port $(PORT)
+
+# What takes minutes should not end with a port that is taken.
+free-port:
+	@$(PYTHON) -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null || { \
+		echo "nothing can listen on 127.0.0.1:$(PORT), most likely because something does already;" \
+			"choose another port: make demo PORT=8001" >&2; exit 1; }
 
 $(SHOP)/items.csv: | $(VENV)/.run
 	@$(BIN)/streamrec sample-data $(SHOP)

@@ -28,6 +28,7 @@ from model_export.contract.bundle import (
 from model_export.contract.errors import BundleError
 from model_export.contract.files import sha256, write_json
 from model_export.contract.graph_io import DYNAMIC_AXES, trie_axes
+from model_export.contract.item_tokenizer import ItemTokenizer
 from model_export.contract.reasoning import LoopTables
 from model_export.contract.scoring import FEATURES
 from model_export.labels import code_labels
@@ -39,6 +40,7 @@ from training.items.catalog_items import CatalogItems
 from training.model import StreamRec
 from training.run import Run, item_encoder, loop_tables
 from training.run_folder import CODE_VERSION
+from training.steps import StepName
 from training.summary import final_figures
 
 OPSET = 17
@@ -84,19 +86,23 @@ def export_bundle(run: Run, bundle: Path, tell: Callable[[str], None]) -> Manife
 
 def model_version(run: Run) -> str:
     """Names the weights and tables of a run, and what reads them: a digest of it all."""
-    files = [
-        run.folder.folder("stage3") / "best.safetensors",
-        run.folder.folder("stage2_deliberate") / "best.safetensors",
-        run.folder.folder("prepare") / "catalog.jsonl",
-        *sorted(run.folder.folder("items").glob("*.npy")),
+    files: list[tuple[StepName, str]] = [
+        ("stage3", "best.safetensors"),
+        ("stage2_deliberate", "best.safetensors"),
+        ("prepare", "catalog.jsonl"),
+        *(("items", path.name) for path in sorted(run.folder.folder("items").glob("*.npy"))),
     ]
+    digests = []
+    for step, name in files:
+        with run.folder.reading(step) as folder:
+            digests.append(sha256(folder / name))
     seen = int(run.items.evidence.popularity.sum())  # more of it where the evidence is fresh
     content = [
         CODE_VERSION,
         run.mix_weights,
         run.config.model_dump(mode="json"),
         seen,
-        *map(sha256, files),
+        *digests,
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -186,7 +192,9 @@ def _write_tables(run: Run, model: StreamRec, tables: LoopTables, bundle: Path) 
     for name, array in arrays.items():
         write_table(bundle, name, np.asarray(array))
     run.catalog.write(bundle / "catalog.jsonl")
-    shutil.copytree(run.folder.folder("items") / "tokenizer", bundle / "tokenizer")
+    with run.folder.reading("items") as folder:
+        ItemTokenizer.load(folder / "tokenizer")  # refuses a damaged one
+        shutil.copytree(folder / "tokenizer", bundle / "tokenizer")
     labels = code_labels(
         run.catalog, items.codes, items.vocabulary.sizes, items.evidence.popularity
     )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from training.run_folder import STEPS, RunFolder
+from training.run_folder import RunFolder
+from training.steps import STEPS
 
 if TYPE_CHECKING:
     from training.evaluate import Figures

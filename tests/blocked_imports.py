@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -23,7 +24,8 @@ def blocking(folder: Path, packages: Iterable[str]) -> dict[str, str]:
         sys.meta_path.insert(0, Blocker())
     """
     (folder / "sitecustomize.py").write_text(textwrap.dedent(code))
-    return {"PYTHONPATH": str(folder)}
+    given = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([str(folder), *([given] if given else [])])}
 
 
 def imported_by(module: str, packages: Iterable[str]) -> set[str]:

@@ -30,7 +30,7 @@ from training.lists import build_lists, state_logits
 from training.model import StreamRec
 from training.reasoning import start_codebook
 from training.run import Run
-from training.run_folder import STEPS, RunFolder, StepName
+from training.run_folder import RunFolder
 from training.stages.stage1_pretrain import pretrain
 from training.stages.stage2_annotate import annotate_all
 from training.stages.stage2_deliberate import (
@@ -40,6 +40,7 @@ from training.stages.stage2_deliberate import (
 )
 from training.stages.stage2_finetune import finetune
 from training.stages.stage3_reinforce import reinforce
+from training.steps import STEPS, StepName
 
 BEAM_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.4)
 """Weights that the beam search may get in the final score; validation decides."""
@@ -168,9 +169,9 @@ def _annotate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
 def _finetune(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
     def work(folder: Path) -> dict[str, Any]:
         model = run.new_model()
-        annotated = run.folder.folder("stage2_annotate")
-        load_weights(annotated / "model.safetensors", model)
-        labels = np.load(annotated / "labels.npy", mmap_mode="r", allow_pickle=False)
+        with run.folder.reading("stage2_annotate") as annotated:
+            load_weights(annotated / "model.safetensors", model)
+            labels = np.load(annotated / "labels.npy", mmap_mode="r", allow_pickle=False)
         validate = _validator(run, model, steps=model.config.max_steps)
         history = finetune(
             model, run.windows, labels, run.trie, run.index.leaf_items, validate,

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from model_export.contract.files import atomic_path
 from training.run import Run
-from training.run_folder import STEPS
+from training.steps import STEPS
 from training.summary import Summary
 
 Curves = Mapping[str, Sequence[float]]

@@ -31,7 +31,8 @@ from training.items.catalog_items import CatalogItems
 from training.items.evidence import fit_evidence
 from training.loop import seeded
 from training.model import StreamRec
-from training.run_folder import RunFolder, StepName
+from training.run_folder import RunFolder
+from training.steps import StepName
 
 NETWORK_STEPS: tuple[StepName, ...] = ("stage1", "stage2_finetune", "stage3")
 """Steps that leave network weights, in order."""
@@ -66,11 +67,13 @@ class Run:
 
     @cached_property
     def catalog(self) -> Catalog:
-        return Catalog.read(self.folder.folder("prepare") / "catalog.jsonl")
+        with self.folder.reading("prepare") as folder:
+            return Catalog.read(folder / "catalog.jsonl")
 
     @cached_property
     def sequences(self) -> Sequences:
-        return Sequences.load(self.folder.folder("prepare"))
+        with self.folder.reading("prepare") as folder:
+            return Sequences.load(folder)
 
     @cached_property
     def training(self) -> Sequences:
@@ -84,8 +87,8 @@ class Run:
 
     @cached_property
     def items(self) -> CatalogItems:
-        self.folder.record("items")
-        return CatalogItems.load(self.folder.folder("items"))
+        with self.folder.reading("items") as folder:
+            return CatalogItems.load(folder)
 
     @cached_property
     def index(self) -> PrefixIndex:

@@ -17,22 +17,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from model_export.contract.errors import RunError
+from model_export.contract.errors import BundleError, RunError
 from model_export.contract.files import write_json
 from training import distributed
+from training.steps import STEPS, StepName
 
-StepName = Literal[
-    "prepare",
-    "items",
-    "stage1",
-    "stage2_annotate",
-    "stage2_finetune",
-    "stage2_deliberate",
-    "stage3",
-]
-STEPS: tuple[StepName, ...] = get_args(StepName)
 CODE_VERSION = 4
 """Raised whenever a step's code changes what it would write."""
 
@@ -91,7 +82,28 @@ class RunFolder:
 
     def finished(self, step: StepName) -> bool:
         """Whether a step has been finished here, with any settings."""
-        return (self.folder(step) / "step.json").is_file()
+        try:
+            self.record(step)
+        except RunError:
+            return False
+        return True
+
+    @contextmanager
+    def reading(self, step: StepName) -> Iterator[Path]:
+        """Where a finished step has written; to be read within this context.
+
+        Raises:
+            RunError: the step has not been finished here, or what it left is damaged.
+        """
+        self.record(step)
+        folder = self.folder(step)
+        try:
+            yield folder
+        except (OSError, EOFError, ValueError, KeyError, TypeError, BundleError) as error:
+            reason = str(error).partition("\n")[0]
+            raise RunError(
+                f"what {step} left cannot be read ({reason}); delete {folder} and train again"
+            ) from error
 
     def holds(self, step: StepName, settings: Any, needs: Sequence[StepName]) -> bool:
         """Whether `do` would skip the step.
@@ -138,7 +150,7 @@ class RunFolder:
         folder, fingerprint = self.folder(step), self._fingerprint(settings, needs)
         begun = folder / "begun.json"
         if distributed.is_first():
-            self._begin(step, fingerprint)
+            self._begin(step, fingerprint, settings)
         distributed.wait()
         began = time.perf_counter()
         metrics = work(folder) if distributed.is_first() or not alone else {}
@@ -156,14 +168,44 @@ class RunFolder:
             begun.unlink()
         distributed.wait()
 
-    def _begin(self, step: StepName, fingerprint: str) -> None:
+    def _begin(self, step: StepName, fingerprint: str, settings: Any) -> None:
         """Go on with what was begun with the same fingerprint, or begin anew."""
         folder = self.folder(step)
         begun = folder / "begun.json"
         if begun.is_file() and json.loads(begun.read_text())["fingerprint"] == fingerprint:
             self.tell(f"{step}: resumed")
         else:
+            why = self._what_changed(step, settings)
             self._forget_from(step)
             folder.mkdir(parents=True)
             write_json(begun, {"fingerprint": fingerprint})
-            self.tell(f"{step}: started")
+            self.tell(f"{step}: {why}started")
+
+    def _what_changed(self, step: StepName, settings: Any) -> str:
+        """Why a finished step does not hold any more; empty where there is none."""
+        if not self.finished(step):
+            return ""
+        before, now = _by_name(self.record(step).get("settings")), _by_name(settings)
+        changed = [
+            name for name in {**now, **before} if before.get(name, name) != now.get(name, name)
+        ]
+        # Had a step that it needs changed, that one would have forgotten this one.
+        told = dict.fromkeys(name for _, name in changed) or ["the code"]
+        return f"{', '.join(told)} changed, "
+
+
+def _by_name(settings: Any) -> dict[tuple[int, str], Any]:
+    """Settings of a step by place and name."""
+    found: dict[tuple[int, str], Any] = {}
+
+    def collect(place: int, name: str, part: Any) -> None:
+        if isinstance(part, dict):
+            for key, value in part.items():
+                collect(place, f"{name}.{key}" if name else key, value)
+        else:
+            found[place, name or "a setting"] = part
+
+    plain = json.loads(json.dumps(settings))
+    for place, part in enumerate(plain if isinstance(plain, list) else [plain]):
+        collect(place, "", part)
+    return found

@@ -15,7 +15,7 @@ from model_export.contract.scoring import DEFAULT_WEIGHTS
 from training.data.sequences import Split
 from training.evaluate import Figures, evaluate_loop
 from training.run import NETWORK_STEPS, Run
-from training.run_folder import STEPS, StepName
+from training.steps import STEPS, StepName
 
 MODEL_STEPS: tuple[StepName, ...] = ("stage1", "stage2_finetune", "stage2_deliberate", "stage3")
 """Steps after which the model answers differently."""

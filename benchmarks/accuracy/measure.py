@@ -16,7 +16,7 @@ from model_export.contract.errors import RunError
 from training.data.prepare import Dataset
 from training.data.sequences import Split
 from training.run import Run
-from training.run_folder import STEPS
+from training.steps import STEPS
 
 Tell = Callable[[str], None]
 

@@ -21,7 +21,7 @@ from model_export.contract.reasoning import ReasoningLoop, beam_evidence
 from model_export.contract.scoring import Array
 from training.data.sequences import Holdout
 from training.run import NETWORK_STEPS, Run
-from training.run_folder import StepName
+from training.steps import StepName
 
 Part = Literal["state", "beam", "mix", "deliberation"]
 PARTS: tuple[Part, ...] = get_args(Part)

@@ -9,6 +9,8 @@ import typer
 
 from streamrec.options import ConfigFile, InteractionsFile
 
+DEVICES = ("auto", "cpu", "cuda")
+
 
 def train(
     interactions: InteractionsFile,
@@ -49,22 +51,32 @@ def train(
       streamrec train --interactions events.parquet --run run --config my.toml --stage stage1
       torchrun --nproc-per-node 4 -m -- streamrec train --interactions events.csv --run run
     """
+    from training.args import load_config
+    from training.data.formats import check_file
+    from training.steps import STEPS
+
+    last = stage or STEPS[-1]
+    if last not in STEPS:
+        raise typer.BadParameter(f"{last} is not one of {', '.join(STEPS)}", param_hint="--stage")
+    if device not in DEVICES:
+        raise typer.BadParameter(
+            f"{device} is not one of {', '.join(DEVICES)}", param_hint="--device"
+        )
+    settings = load_config(config)
+    for file in filter(None, (interactions, items)):
+        check_file(file)
+
+    # Takes seconds, so not before what was given is known to be of use.
     from streamrec.threads import load_torch
 
     load_torch(threads)
     from streamrec.console import OUT, progress_bars, remark
     from streamrec.tables import stages_table
     from training import distributed
-    from training.args import load_config
     from training.pipeline import train as train_steps
     from training.report import write_report
-    from training.run_folder import STEPS
     from training.summary import summarise
 
-    last = stage or STEPS[-1]
-    if last not in STEPS:
-        raise typer.BadParameter(f"{stage} is not one of {', '.join(STEPS)}", param_hint="--stage")
-    settings = load_config(config)
     with distributed.processes(device):
         first = distributed.is_first()
         with progress_bars(shown=first) as bars:

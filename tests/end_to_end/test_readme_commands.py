@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -99,6 +100,20 @@ def test_what_make_is_asked_for_exists() -> None:
     assert {"make demo", "make test", "make imports"} <= set(asked)
     for command in asked:
         run(f"{command} --dry-run", ROOT)
+
+
+def test_the_demo_begins_with_a_free_port() -> None:
+    assert "create_server" in run("make demo --dry-run", ROOT).splitlines()[0]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = subprocess.run(
+            ["make", "free-port", f"PORT={port}"],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert refused.returncode
+        assert f"127.0.0.1:{port}" in refused.stderr
+        assert "make demo PORT=" in refused.stderr
+    run(f"make free-port PORT={port}", ROOT)
 
 
 def test_what_pip_is_asked_for_exists() -> None:

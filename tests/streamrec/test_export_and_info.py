@@ -5,7 +5,7 @@ from pathlib import Path
 from model_export.contract.bundle import open_bundle
 from tests.conftest import streamrec
 from training.run import Run
-from training.run_folder import STEPS
+from training.steps import STEPS
 
 
 def test_an_unchanged_bundle_is_left_alone(trained: Path, bundle: Path) -> None:

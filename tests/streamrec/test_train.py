@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -11,8 +12,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from tests.blocked_imports import blocking
 from tests.conftest import streamrec, train
-from training.run_folder import STEPS
+from training.steps import STEPS
 
 PROGRAM = Path(sys.executable).with_name("streamrec")
 
@@ -48,6 +52,69 @@ def test_a_changed_setting_repeats_only_what_depends_on_it(
         (shop / "config.toml").read_text().replace("[stage3]\nsteps = 4", "[stage3]\nsteps = 2")
     )
     result = train(shop, run, "--config", config)
+    assert "stage2_deliberate: unchanged, skipped" in result.stderr
+    assert "stage3: steps changed, started" in result.stderr
+
+
+def test_changed_inputs_are_named_as_the_reason(shop: Path, trained: Path, tmp_path: Path) -> None:
+    run, more = tmp_path / "run", tmp_path / "interactions.csv"
+    shutil.copytree(trained, run)
+    more.write_text((shop / "interactions.csv").read_text() + "user-0,item-1,1\n")
+    result = streamrec(
+        "train", "--interactions", more, "--items", shop / "items.csv",
+        "--config", shop / "config.toml", "--run", run, "--stage", "items", "--threads", 1,
+    )  # fmt: skip
+    assert "prepare: interactions changed, started" in result.stderr
+    assert "items: started" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("step", "file"),
+    [
+        ("prepare", "catalog.jsonl"),
+        ("prepare", "items.npy"),
+        ("items", "codes.npy"),
+        ("items", "tokenizer/codebooks.npy"),
+        ("stage2_deliberate", "best.safetensors"),
+        ("stage3", "best.safetensors"),
+    ],
+)
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_damage_is_told_with_the_folder_to_delete(
+    trained: Path, tmp_path: Path, step: str, file: str, damage: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    damaged = run / step / file
+    if damage == "cut":
+        os.truncate(damaged, damaged.stat().st_size // 2)
+    else:
+        damaged.unlink()
+    result = streamrec("export", run, "--bundle", tmp_path / "bundle")
+    assert result.exit_code == 1
+    assert f"; delete {run / step} and train again" in result.stderr
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_damage_is_mended_by_what_the_sentence_says(
+    shop: Path, trained: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    shutil.rmtree(run / "stage3")
+    assert "stage3: started" in train(shop, run).stderr
+    weights = Path("stage3") / "best.safetensors"
+    assert filecmp.cmp(trained / weights, run / weights, shallow=False)
+
+
+def test_a_step_with_a_damaged_record_is_unfinished(
+    shop: Path, trained: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    (run / "stage3" / "step.json").write_text("{")
+    result = train(shop, run)
+    assert result.exit_code == 0
     assert "stage2_deliberate: unchanged, skipped" in result.stderr
     assert "stage3: started" in result.stderr
 
@@ -151,4 +218,29 @@ def test_an_unknown_stage_is_wrong_usage(shop: Path, tmp_path: Path) -> None:
     result = train(shop, tmp_path / "run", "--stage", "stage9")
     assert result.exit_code == 2
     assert "stage2_annotate" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--stage", "stage9"), "stage2_annotate"),
+        (("--device", "tpu"), "auto, cpu, cuda"),
+        (("--config", "none.toml"), "none.toml cannot be read"),
+        (("--items", "none.csv"), "none.csv cannot be read"),
+        (("--items", "items.xlsx"), "items.xlsx has an unknown extension"),
+    ],
+)
+def test_wrong_arguments_are_told_before_torch_is_loaded(
+    shop: Path, tmp_path: Path, arguments: tuple[str, str], said: str
+) -> None:
+    without_torch = blocking(tmp_path, ["torch"])
+    command = ["train", "--interactions", str(shop / "interactions.csv"), "--run", "run"]
+    refused = subprocess.run(
+        [str(PROGRAM), *command, *arguments],
+        cwd=tmp_path, env=os.environ | without_torch, capture_output=True, text=True,
+    )  # fmt: skip
+    assert refused.returncode
+    assert said in refused.stderr
+    assert "torch" not in refused.stderr
     assert not (tmp_path / "run").exists()

@@ -17,7 +17,7 @@ from tests.training import tiny
 from tests.training.curve import train
 from training import distributed
 from training.data.batches import batches
-from training.run_folder import STEPS
+from training.steps import STEPS
 
 
 def torchrun(processes: int, *arguments: object) -> str:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from model_export.contract.errors import RunError
-from training.run_folder import RunFolder, StepName
+from training import run_folder
+from training.run_folder import RunFolder
+from training.steps import StepName
 
 
 class Steps:
@@ -101,6 +103,30 @@ def test_a_later_result_does_not_outlive_what_it_was_made_from(steps: Steps) -> 
     assert not steps.folder.finished("stage1")
     assert steps.do("stage1", {}, ["prepare"]) == "started"
     assert steps.times_worked("stage1") == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "reason"),
+    [
+        ({"a": 1, "b": {"c": 1}}, {"a": 1, "b": {"c": 2}}, "b.c changed"),
+        ([{"a": 1, "b": 1}, {"a": 1}], [{"a": 1}, {"a": 2}], "a, b changed"),
+        ([{"a": 1}, 7], [{"a": 1}, 8], "a setting changed"),
+    ],
+)
+def test_why_a_step_is_repeated_is_said(steps: Steps, before: Any, now: Any, reason: str) -> None:
+    steps.do("prepare", before, [])
+    assert steps.said[-1] == "prepare: started"
+    steps.do("prepare", now, [])
+    assert steps.said[-1] == f"prepare: {reason}, started"
+
+
+def test_another_version_of_the_code_is_a_reason(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps.do("prepare", {"a": 1}, [])
+    monkeypatch.setattr(run_folder, "CODE_VERSION", run_folder.CODE_VERSION + 1)
+    steps.do("prepare", {"a": 1}, [])
+    assert steps.said[-1] == "prepare: the code changed, started"
 
 
 def test_a_changed_step_leaves_the_earlier_ones(steps: Steps) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,20 +29,36 @@ def read_table(path: Path) -> Table:
     Raises:
         DataError: the extension is unknown, or the file is unreadable, malformed or without rows.
     """
-    name = path.name.lower()
-    if name.endswith((".csv", ".csv.gz")):
-        table = _read_csv(path)
-    elif name.endswith((".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")):
-        table = _read_jsonl(path)
-    elif name.endswith(".parquet"):
-        table = _read_parquet(path)
-    else:
-        raise DataError(
-            f"{path} has an unknown extension; use .csv, .jsonl, .ndjson (plain or .gz) or .parquet"
-        )
+    table = _reader(path)(path)
     if len(table) == 0:
         raise DataError(f"{path} has no rows; check that it was written completely")
     return table
+
+
+def check_file(path: Path) -> None:
+    """Refuse at once what `read_table` could not begin to read.
+
+    Raises:
+        DataError: the extension is unknown, or the file is unreadable.
+    """
+    _reader(path)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; check the path") from error
+
+
+def _reader(path: Path) -> Callable[[Path], Table]:
+    name = path.name.lower()
+    if name.endswith((".csv", ".csv.gz")):
+        return _read_csv
+    if name.endswith((".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")):
+        return _read_jsonl
+    if name.endswith(".parquet"):
+        return _read_parquet
+    raise DataError(
+        f"{path} has an unknown extension; use .csv, .jsonl, .ndjson (plain or .gz) or .parquet"
+    )
 
 
 def _read_csv(path: Path) -> Table:

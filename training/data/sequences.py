@@ -136,10 +136,12 @@ class Sequences:
             intact = sequences.fingerprint == content["fingerprint"]
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(
-                f"the sequences in {directory} cannot be read ({error}); prepare the data again"
+                f"the sequences in {directory} cannot be read ({error}); delete {directory} and train again"
             ) from error
         if not intact:
-            raise RunError(f"the sequences in {directory} are damaged; prepare the data again")
+            raise RunError(
+                f"the sequences in {directory} are damaged; delete {directory} and train again"
+            )
         return sequences
 
     def _arrays(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:

@@ -21,7 +21,7 @@ from streamrec.console import OUT, progress_bars, remark
 from training.args import RunConfig, load_config
 from training.pipeline import train
 from training.run import NETWORK_STEPS, Run
-from training.run_folder import StepName
+from training.steps import StepName
 
 
 def main(

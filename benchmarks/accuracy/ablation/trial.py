@@ -23,7 +23,7 @@ from model_export.contract.files import atomic_path, write_json
 from model_export.contract.scoring import FEATURES
 from training.lists import CandidateLists, fit_mix_weights
 from training.run import Run
-from training.run_folder import STEPS
+from training.steps import STEPS
 
 COLUMNS: Sequence[tuple[Part, bool]] = (
     ("state", False),
