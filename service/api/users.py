@@ -38,6 +38,9 @@ async def history(user_id: PathId, service: Service) -> UserHistory:
 
 @router.delete("/{user_id}", status_code=204, responses=problems(503))
 async def erase(user_id: PathId, service: Service) -> None:
-    """Forget a user: history, event ids and recorded recommendations."""
+    """Forget a user: history, event ids and recorded recommendations.
+
+    Events that still wait in an event stream are taken in later; erase again then.
+    """
     await service.recommendations.erase(user_id)
     await service.histories.erase(user_id)

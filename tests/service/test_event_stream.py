@@ -133,3 +133,29 @@ def test_a_stream_that_vanishes_is_joined_anew(
         redis.delete(key)
         add(redis, key, user_id="s-5", item_id="bag")
         assert history(client, "s-5", 2) == ["lens", "bag"]
+
+
+def test_what_waits_in_the_stream_outlives_an_erasure_until_the_next(
+    shop: Bundle, redis_url: str, stream: tuple[Any, str]
+) -> None:
+    redis, key = stream
+    add(redis, key, user_id="s-6", item_id="lens")
+    with running_shop(shop, redis_url) as client:
+        assert client.delete("/users/s-6").status_code == 204
+    with running_shop(shop, redis_url, event_stream=key) as client:
+        assert history(client, "s-6", 1) == ["lens"]
+        assert client.delete("/users/s-6").status_code == 204
+        assert history(client, "s-6", 0) == []
+
+
+def test_a_key_that_is_no_stream_holds_up_nothing_but_the_stream(
+    shop: Bundle, redis_url: str, stream: tuple[Any, str]
+) -> None:
+    redis, key = stream
+    redis.set(key, "something else")
+    with running_shop(shop, redis_url, event_stream=key) as client:
+        event = {"user_id": "s-7", "item_id": "lens"}
+        assert client.post("/events", json={"events": [event]}).status_code == 202
+        redis.delete(key)
+        add(redis, key, user_id="s-7", item_id="bag")
+        assert history(client, "s-7", 2) == ["lens", "bag"]

@@ -182,3 +182,12 @@ def test_a_body_that_dribbles_in_is_given_up(shop: Bundle, redis_url: str) -> No
         )
         assert_problem(answer, 408)
         assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(("scheme", "told"), [("https", True), ("http", False)])
+def test_whoever_came_by_https_is_told_to_stay_there(
+    client: httpx.Client, scheme: str, told: bool
+) -> None:
+    """As a proxy that ends TLS says it."""
+    answer = client.get("/livez", headers={"X-Forwarded-Proto": scheme})
+    assert ("strict-transport-security" in answer.headers) is told

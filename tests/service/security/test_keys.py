@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from service.errors import StartError
+from service.security import keys as security_keys
 from service.security.access import needed_scope
 from service.security.keys import ApiKeys, presented
 from service.settings import Settings
@@ -30,6 +34,28 @@ def test_keys_from_the_environment_and_a_file(tmp_path: Path) -> None:
     for wrong in ("", READER[:-1], READER + "r", READER.upper(), "ü\udcff"):
         assert keys.find(wrong) is None
     assert not keys_of()
+
+
+@pytest.mark.parametrize(
+    ("secret", "name"),
+    [("a" * 16, "first"), ("c" * 16, "last"), ("x" * 16, None), ("", None), ("a" * 15, None)],
+)
+def test_every_key_is_compared_in_constant_time_whichever_it_is(
+    monkeypatch: pytest.MonkeyPatch, secret: str, name: str | None
+) -> None:
+    """Neither the place of a key nor how much of it was guessed shows in the time."""
+    keys = keys_of(api_keys=f"first:read:{'a' * 16} middle:read:{'b' * 16} last:read:{'c' * 16}")
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(ours: bytes, theirs: bytes) -> bool:
+        compared.append((ours, theirs))
+        return hmac.compare_digest(ours, theirs)
+
+    monkeypatch.setattr(security_keys, "hmac", SimpleNamespace(compare_digest=compare))
+    found = keys.find(secret)
+    assert (found and found.name) == name
+    assert len({ours for ours, _ in compared}) == len(compared) == 3
+    assert {theirs for _, theirs in compared} == {hashlib.sha256(secret.encode()).digest()}
 
 
 @pytest.mark.parametrize(
