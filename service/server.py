@@ -26,6 +26,7 @@ from service.logs import configure_logging
 from service.model import LoadedModel, load_model
 from service.security.keys import ApiKeys
 from service.settings import Settings
+from service.stores.redis_url import open_redis
 
 EMBEDDED_TIMEOUT = 5.0
 """Seconds that a call to the embedded Redis may take: it writes to disk before it answers."""
@@ -36,7 +37,8 @@ def serve(settings: Settings) -> None:
 
     Raises:
         BundleError: the bundle cannot be used.
-        StartError: the API keys are wrong, the port is taken, or the embedded Redis does not start.
+        StartError: the API keys or the address of Redis are wrong, the port is taken, or the embedded
+            Redis does not start.
     """
     # uvicorn raises SIGTERM again once it has stopped; unhandled, it would skip the clean-up here.
     signal.signal(signal.SIGTERM, _leave)
@@ -44,6 +46,10 @@ def serve(settings: Settings) -> None:
     _allow_many_connections()
     bundle = open_bundle(settings.bundle)
     ApiKeys.of(settings)
+    if settings.redis_url is not None:
+        open_redis(
+            settings.redis_url.get_secret_value(), settings.redis_timeout
+        )  # refuses a wrong one
     _check_port(settings)
     with ExitStack() as stack:
         if settings.redis_url is None:

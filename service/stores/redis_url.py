@@ -62,8 +62,9 @@ def open_redis(url: str, timeout: float) -> AnyRedis:
         return sentinel(addresses, sentinel_kwargs=unlocked, **options).master_for(service)
     except (ValueError, KeyError) as error:
         raise StartError(
-            "REDIS_URL must begin with redis://, rediss://, unix://, redis+sentinel:// or "
-            "redis+cluster://"
+            "REDIS_URL is no address of Redis; write redis://[[user]:password@]host[:port][/database], or "
+            "one that begins with rediss://, unix://, redis+sentinel:// or redis+cluster://, see "
+            "docs/scaling.md"
         ) from error
 
 

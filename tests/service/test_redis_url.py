@@ -181,8 +181,15 @@ def test_an_encrypted_connection_is_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://localhost", "redis+x://localhost", "redis+sentinel://localhost", "localhost"]
+    "url",
+    [
+        "http://localhost",
+        "redis+x://localhost",
+        "redis+sentinel://localhost",
+        "localhost",
+        "redis://localhost:port",
+    ],
 )
 def test_a_wrong_url_is_named(url: str) -> None:
-    with pytest.raises(StartError, match="REDIS_URL must begin with"):
+    with pytest.raises(StartError, match="REDIS_URL is no address of Redis; write redis://"):
         Connection(url, 1, 1)

@@ -151,6 +151,19 @@ def test_a_bad_bundle_is_one_clear_sentence(
     assert len(output.splitlines()) == 1
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_wrong_redis_url_is_one_clear_sentence(
+    monkeypatch: pytest.MonkeyPatch, tiny_bundle: Path, tmp_path: Path, workers: int
+) -> None:
+    monkeypatch.setenv("STREAMREC_REDIS_URL", "http://:hunter2@localhost")
+    process = start(tmp_path, tiny_bundle, free_port(), workers)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert output.startswith("REDIS_URL is no address of Redis; write redis://")
+    assert "hunter2" not in output
+    assert len(output.splitlines()) == 1
+
+
 def test_a_taken_port_is_one_clear_sentence(tiny_bundle: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = start(tmp_path, tiny_bundle, taken.getsockname()[1])

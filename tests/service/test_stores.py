@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.errors import StartError, StoreError
+from service.errors import StoreError
 from service.stores.connection import Connection
 from service.stores.histories import Event, HistoryStore, Interaction
 from service.stores.recommendations import RecommendationStore, Served
@@ -215,8 +215,3 @@ def test_a_redis_that_hangs_is_given_up_in_time() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         asyncio.run(run(silent.getsockname()[1]))
-
-
-def test_a_wrong_url_is_named() -> None:
-    with pytest.raises(StartError, match="REDIS_URL must begin with"):
-        Connection("http://localhost", 1, 1)
