@@ -46,10 +46,7 @@ def serve(settings: Settings) -> None:
     _allow_many_connections()
     bundle = open_bundle(settings.bundle)
     ApiKeys.of(settings)
-    if settings.redis_url is not None:
-        open_redis(
-            settings.redis_url.get_secret_value(), settings.redis_timeout
-        )  # refuses a wrong one
+    _check_redis_url(settings)
     _check_port(settings)
     with ExitStack() as stack:
         if settings.redis_url is None:
@@ -113,6 +110,12 @@ def _allow_many_connections() -> None:
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
+
+
+def _check_redis_url(settings: Settings) -> None:
+    """Refuse a wrong URL once, before every worker does."""
+    if settings.redis_url:
+        open_redis(settings.redis_url.get_secret_value(), settings.redis_timeout)
 
 
 def _check_port(settings: Settings) -> None:
