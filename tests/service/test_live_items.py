@@ -14,7 +14,7 @@ from structlog.testing import CapturingLogger
 
 from model_export.contract.bundle import read_manifest, seal_bundle
 from service.embedded_redis import embedded_redis
-from service.live import changes
+from service.live import changes, sync
 from service.stores import items
 from tests.service.live_service import eventually, ids, recommended, serving, write_live_bundle
 
@@ -295,6 +295,23 @@ def test_what_cannot_be_read_is_left_out_and_named(
             for item in stored:
                 assert client.patch(f"/items/{item}", json={"brand": "Lumo"}).status_code == 200
                 assert client.get(f"/items/{item}").json()["brand"] == "Lumo"
+
+
+def test_what_stands_in_the_way_of_changes_is_said_once_and_they_come_later(
+    live_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = CapturingLogger()
+    monkeypatch.setattr(sync, "log", told)
+    monkeypatch.setattr(sync, "_SECONDS", 0.05)
+    with embedded_redis(tmp_path) as url, Redis.from_url(url) as redis:
+        redis.set("streamrec:{items}:versions", "of another program")
+        with serving(live_bundle, url) as client:
+            time.sleep(0.5)
+            assert recommended(client, "i6")
+            assert [call.args[0] for call in told.calls] == ["changes of items are not taken in"]
+            redis.delete("streamrec:{items}:versions")
+            redis.hset("streamrec:{items}:changes", "i4", '["patch", {"available": false}]')
+            assert eventually(lambda: client.get("/items/i4").json()["available"] is False)
 
 
 def test_a_bundle_that_cannot_place_new_items_takes_every_other_change(

@@ -148,4 +148,4 @@ def test_wrong_event_weights_are_one_sentence(
 ) -> None:
     monkeypatch.setenv("STREAMREC_EVENT_WEIGHTS", "purchase=much")
     found = refused(tiny_bundle, events, tmp_path / "out.csv")
-    assert "event_weights: 'purchase=much' is not TYPE=WEIGHT" in found
+    assert "STREAMREC_EVENT_WEIGHTS: 'purchase=much' is not TYPE=WEIGHT" in found
