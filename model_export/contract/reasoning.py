@@ -42,6 +42,8 @@ EVIDENCE_HISTORY = 200
 
 TOP = 100
 """Best items that a ranking without deliberation has at hand."""
+_BLOCK = 4096
+"""Items whose logits are worked out together: their vectors and logits fit the cache."""
 
 
 class Runner(Protocol):
@@ -229,7 +231,12 @@ class ReasoningLoop:
         return self.final_ranking(step).scores
 
     def _item_logits(self, state: Array) -> Array:
-        logits: Array = state @ self.tables.item_vectors.T
+        vectors = self.tables.item_vectors
+        logits = np.empty((len(state), len(vectors)), np.float32)
+        for begin in range(0, len(vectors), _BLOCK):
+            block = slice(begin, begin + _BLOCK)
+            # Items first: BLAS would copy every vector to multiply a few states by all of them.
+            logits[:, block] = (vectors[block] @ state.T).T
         return logits
 
     def _mix(self, logits: Array, plain: Array, allowed: NDArray[np.bool_]) -> Array:

@@ -89,6 +89,14 @@ class Scorer:
         counts = {"popularity": self.popularity, "recent": self.recent}
         return {name: np.log1p(count).astype(np.float32) for name, count in counts.items()}
 
+    @cached_property
+    def _demanded(self) -> Array:
+        """(N,) the part of the mix that is the same for every history."""
+        total = np.zeros(len(self.popularity), dtype=np.float32)
+        for name, demand in self.demand.items():
+            total += np.float32(self.weights.get(name, 0.0)) * demand
+        return total
+
     def evidence(
         self, histories: NDArray[np.integer], name: str, counts: Array | None = None
     ) -> Array:
@@ -106,10 +114,7 @@ class Scorer:
         Returns:
             (B, N).
         """
-        total = np.zeros((len(histories), len(self.popularity)), dtype=np.float32)
-        for name, demand in self.demand.items():
-            if weight := self.weights.get(name, 0.0):
-                total += np.float32(weight) * demand
+        total = np.repeat(self._demanded[None], len(histories), axis=0)
         for user, line in enumerate(total):
             known = histories[user] != PADDING
             counted = None if counts is None else counts[user, known]
