@@ -14,6 +14,7 @@ _VARIED = ("engine", "items", "steps", "history", "beams", "max_batch", "clients
 _SHOWN = {
     "per_second": "requests/s",
     "cpu_ms": "CPU ms",
+    "loop_cpu_ms": "of it the event loop",
     "p50_ms": "p50 ms",
     "p95_ms": "p95 ms",
     "p99_ms": "p99 ms",

@@ -71,13 +71,14 @@ class Service:
             rate: requests a second of an open loop; None for a closed one.
         """
         plan = Plan(self.port, list(bodies), seconds, clients, rate)
-        stages, cpu = self._stages(), self._cpu_seconds()
+        stages, whole, loop = self._stages(), self._cpu_seconds(), self._loop_seconds()
         process = subprocess.run(
             [sys.executable, "-m", "benchmarks.serving.load"],
             input=json.dumps(asdict(plan)), text=True, capture_output=True, check=True,
             preexec_fn=lambda: pin(LOAD_CORE),
         )  # fmt: skip
-        cpu, after = self._cpu_seconds() - cpu, self._stages()
+        whole, loop = self._cpu_seconds() - whole, self._loop_seconds() - loop
+        after = self._stages()
         result = json.loads(process.stdout)
         latencies = np.array(result["latencies"] or [np.nan])
         spent = {name: after[name] - stages.get(name, np.zeros(2)) for name in after}
@@ -89,15 +90,19 @@ class Service:
             "requests": float(len(result["latencies"])),
             "refused": float(result["refused"]),
             "per_second": len(result["latencies"]) / result["seconds"],
-            "cpu_ms": 1000 * cpu / requests,
+            "cpu_ms": 1000 * whole / requests,
+            "loop_cpu_ms": 1000 * loop / requests,
             **{f"p{q}_ms": float(np.percentile(latencies, q)) for q in (50, 95, 99)},
             **{f"{name}_ms": value for name, value in mean.items()},
             "http_ms": mean["request"] - named,
         }
 
     def _cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return _cpu_seconds(Path(f"/proc/{self.pid}/stat"))
+
+    def _loop_seconds(self) -> float:
+        """CPU of the event loop, which is the first thread; the model has one of its own."""
+        return _cpu_seconds(Path(f"/proc/{self.pid}/task/{self.pid}/stat"))
 
     def _stages(self) -> dict[str, np.ndarray]:
         """Seconds and number of each stage so far; `request` is the whole of a request."""
@@ -110,6 +115,11 @@ class Service:
         for kind, name, value in found:
             stages.setdefault(name, np.zeros(2))[int(kind == "count")] += float(value)
         return stages
+
+
+def _cpu_seconds(stat: Path) -> float:
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 @contextmanager
