@@ -1,9 +1,8 @@
 """User histories: one capped Redis list a user, oldest event first.
 
-An event with an `event_id` is stored exactly once. Its id and the event are written in one MULTI,
-and WATCH lets that happen only if no other writer came between the check and the write; Redis
-applies (and logs to disk) all of it or nothing. A caller who got no answer sends the event again.
-An event without an id is stored each time it is sent.
+An event with an `event_id` is stored exactly once. One script looks for its id and writes both, with no
+other writer between; Redis applies (and logs to disk) all of it or nothing, in one round trip. A caller who
+got no answer sends the event again. An event without an id is stored each time it is sent.
 
 Events that weigh nothing lie in a list of their own, so that they never crowd out the history.
 """
@@ -18,13 +17,36 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from redis.exceptions import WatchError
-
 from service.stores.connection import Connection, unlink, user_key
 
 _EVENT_IDS_KEPT = 1_000
 _LEARNT_FROM = 50
 """Events before a new one that may have led to it."""
+_APPEND = f"""
+local cap, ttl, event_id_ttl = unpack(ARGV, 1, 3)
+local before = redis.call('LRANGE', KEYS[1], -{_LEARNT_FROM}, -1)
+local known, new = {{}}, {{}}
+for _, id in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do known[id] = true end
+for place = 4, #ARGV, 3 do
+  local id, list, line = unpack(ARGV, place, place + 2)
+  if id == '' or not known[id] then
+    redis.call('RPUSH', KEYS[tonumber(list)], line)
+    if id ~= '' then
+      known[id] = true
+      redis.call('RPUSH', KEYS[3], id)
+    end
+    new[#new + 1] = (place - 4) / 3
+  end
+end
+for list = 1, 2 do
+  redis.call('LTRIM', KEYS[list], -cap, -1)
+  if ttl ~= '' then redis.call('EXPIRE', KEYS[list], ttl) end
+end
+redis.call('LTRIM', KEYS[3], -{_EVENT_IDS_KEPT}, -1)
+redis.call('EXPIRE', KEYS[3], event_id_ttl)
+return {{before, new}}
+"""
+"""Lua; each event is its fingerprint or nothing, the list that it goes to, and its line."""
 
 
 class Interaction(NamedTuple):
@@ -81,35 +103,19 @@ class HistoryStore:
         Raises:
             StoreError: whether anything was stored is unknown; send the same events again.
         """
-        history, beside, event_ids = _keys(user_id)
-        async with self._connection.calls() as redis:
-            while True:
-                async with redis.pipeline(transaction=True) as pipe:
-                    known: set[bytes] = set()
-                    if any(event.event_id is not None for event in events):
-                        await pipe.watch(event_ids)
-                        stored: Any = pipe.lrange(event_ids, 0, -1)
-                        known = set(await stored)
-                    new, new_ids = _unseen(events, known)
-                    pipe.multi()
-                    if self._learn:
-                        pipe.lrange(history, -_LEARNT_FROM, -1)
-                    for key, wanted in ((history, False), (beside, True)):
-                        if found := [e.interaction for e in new if e.beside is wanted]:
-                            self._push(pipe, key, found)
-                    if new_ids:
-                        pipe.rpush(event_ids, *new_ids)
-                        pipe.ltrim(event_ids, -_EVENT_IDS_KEPT, -1)
-                        pipe.expire(event_ids, self._event_id_ttl)
-                    try:
-                        answers = await pipe.execute()
-                    except WatchError:
-                        continue
-                    if self._learn:
-                        before = [json.loads(line)[0] for line in answers[0]]
-                        items = [e.interaction.item_id for e in new if not e.beside]
-                        self._learn(before, items)
-                    return len(new)
+        described = [
+            part
+            for event in events
+            for part in (_fingerprint(event), 1 + event.beside, _line(event.interaction))
+        ]
+        limits = (self._cap, "" if self._ttl is None else self._ttl, self._event_id_ttl)
+        [(before, new)] = await self._connection.ask(
+            ("EVAL", _APPEND, 3, *_keys(user_id), *limits, *described)
+        )
+        if self._learn:
+            items = [events[place].interaction.item_id for place in new if not events[place].beside]
+            self._learn([json.loads(line)[0] for line in before], items)
+        return len(new)
 
     async def append_all(self, by_user: Mapping[str, Sequence[Event]]) -> int:
         """`append` for many users at once; nothing is being written any more when this ends.
@@ -189,17 +195,8 @@ def _line(interaction: Interaction) -> str:
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
-def _unseen(events: Sequence[Event], known: set[bytes]) -> tuple[list[Event], list[bytes]]:
-    """The events whose id is neither known nor repeated, and the fingerprints of their ids."""
-    seen = set(known)
-    new: list[Event] = []
-    fingerprints: list[bytes] = []
-    for event in events:
-        if event.event_id is not None:
-            fingerprint = hashlib.blake2b(event.event_id.encode(), digest_size=12).digest()
-            if fingerprint in seen:
-                continue
-            seen.add(fingerprint)
-            fingerprints.append(fingerprint)
-        new.append(event)
-    return new, fingerprints
+def _fingerprint(event: Event) -> bytes:
+    """What is kept of an event's id; empty without one."""
+    if event.event_id is None:
+        return b""
+    return hashlib.blake2b(event.event_id.encode(), digest_size=12).digest()
