@@ -54,17 +54,15 @@ class Connection:
                 yield self.redis
 
     async def ask(self, *commands: Command) -> list[Any]:
-        """The answers to some commands, in one round trip and with one time limit.
+        """The answers to some commands, with one time limit; but for a cluster in one round trip.
 
         Raises:
             StoreError: as `calls`; some of the commands may be done.
         """
         if self._shared is None:
-            async with self.calls() as redis, redis.pipeline(transaction=False) as pipe:
-                for command in commands:
-                    pipe.execute_command(*command)
-                answers: list[Any] = await pipe.execute()
-                return answers
+            # One by one: a cluster pipeline that fails never looks for who took over the slot.
+            async with self.calls() as redis:
+                return [await redis.execute_command(*command) for command in commands]
         with self._failures():
             return await self._shared.ask(commands)
 

@@ -81,3 +81,14 @@ def join(ports: list[int]) -> None:
     wait_for(
         lambda: all(whole.items() <= client(port).cluster("INFO").items() for port in ports), True
     )
+
+
+def follow(replica: int, masters: list[int]) -> None:
+    """Make an empty node the replica of the first of a cluster, which all others know of."""
+    client(replica).execute_command("CLUSTER MEET", "127.0.0.1", masters[0])
+    known = str(len(masters) + 1)
+    for port in (replica, *masters):
+        wait_for(lambda port=port: client(port).cluster("INFO")["cluster_known_nodes"], known)
+    name = client(masters[0]).execute_command("CLUSTER MYID")
+    client(replica).execute_command("CLUSTER REPLICATE", name)
+    wait_for(lambda: client(replica).info("replication")["master_link_status"], "up")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import shutil
 import socket
@@ -22,9 +23,10 @@ from service.stores.histories import Event, HistoryStore, Interaction
 from service.stores.rate_limits import RateLimits
 from service.stores.recommendations import RecommendationStore, Served
 from tests.service.conftest import running_shop
-from tests.service.redis_servers import client, free_ports, join, server, wait_for
+from tests.service.redis_servers import client, follow, free_ports, join, server, wait_for
 
 USERS = [f"user-{number}" for number in range(30)]
+CLUSTERED = ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no")
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
     folder, ports = tmp_path_factory.mktemp("cluster"), free_ports(3)
     with ExitStack() as stack:
         for port in ports:
-            options = ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no")
-            stack.enter_context(server(folder / str(port), port, *options))
+            stack.enter_context(server(folder / str(port), port, *CLUSTERED))
         join(ports)
         yield ports
 
@@ -101,6 +102,48 @@ def test_the_whole_service_runs_on_a_cluster(shop: Bundle, cluster: list[int]) -
         assert service.get(f"/explain/{answer['recommendation_id']}").status_code == 200
         assert service.delete("/users/u-1").status_code == 204
         assert service.get("/users/u-1/history").json()["events"] == []
+
+
+@pytest.mark.filterwarnings("ignore:Unclosed ClusterNode:ResourceWarning")
+def test_a_cluster_goes_on_with_the_node_that_took_over(tmp_path: Path) -> None:
+    *masters, replica = ports = free_ports(4)
+
+    async def run(lost: subprocess.Popen[bytes]) -> None:
+        connection = Connection(f"redis+cluster://127.0.0.1:{masters[1]}", 20, 8)
+        store = HistoryStore(connection, cap=5, ttl=None, event_id_ttl=60)
+
+        async def goes_on() -> bool:
+            try:
+                for user in USERS:
+                    await store.append(user, [event("b", "2")])
+                await connection.ping()
+            except StoreError:
+                return False
+            return True
+
+        for user in USERS:
+            await store.append(user, [event("a", "1")])
+        wait_for(lambda: client(replica).dbsize() == client(masters[0]).dbsize() > 0, True)
+        lost.kill()
+        lost.wait()
+        client(replica).execute_command("CLUSTER FAILOVER", "TAKEOVER")
+        wait_for(lambda: client(replica).role()[0], "master")
+        for _ in range(50):
+            if await goes_on():
+                break
+            await asyncio.sleep(0.1)
+        for user in USERS:
+            assert [stored.item_id for stored in await store.read(user)] == ["a", "b"]
+        await connection.close()
+
+    with ExitStack() as stack:
+        first, *_ = [
+            stack.enter_context(server(tmp_path / str(port), port, *CLUSTERED)) for port in ports
+        ]
+        join(masters)
+        follow(replica, masters)
+        asyncio.run(run(first))
+    gc.collect()  # to which redis-py leaves whatever nodes it asked for the topology
 
 
 def test_a_sentinel_names_the_server_that_took_over(tmp_path: Path) -> None:
