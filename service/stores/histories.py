@@ -22,28 +22,41 @@ from service.stores.connection import Connection, unlink, user_key
 _EVENT_IDS_KEPT = 1_000
 _LEARNT_FROM = 50
 """Events before a new one that may have led to it."""
+_MANY = 10
+"""Events for which a table of all ids is made; for fewer that takes Redis four times as long as to look."""
 _APPEND = f"""
 local cap, ttl, event_id_ttl = unpack(ARGV, 1, 3)
 local before = redis.call('LRANGE', KEYS[1], -{_LEARNT_FROM}, -1)
-local known, new = {{}}, {{}}
-for _, id in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do known[id] = true end
+local known, new, grown = {{}}, {{}}, {{}}
+local few = #ARGV < {3 + 3 * _MANY}
+if not few then
+  for _, id in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do known[id] = true end
+end
+local function seen(id)
+  if few then return redis.call('LPOS', KEYS[3], id) end
+  return known[id]
+end
+local function push(list, value)
+  redis.call('RPUSH', KEYS[list], value)
+  grown[list] = true
+end
 for place = 4, #ARGV, 3 do
   local id, list, line = unpack(ARGV, place, place + 2)
-  if id == '' or not known[id] then
-    redis.call('RPUSH', KEYS[tonumber(list)], line)
+  if id == '' or not seen(id) then
+    push(tonumber(list), line)
     if id ~= '' then
       known[id] = true
-      redis.call('RPUSH', KEYS[3], id)
+      push(3, id)
     end
     new[#new + 1] = (place - 4) / 3
   end
 end
-for list = 1, 2 do
-  redis.call('LTRIM', KEYS[list], -cap, -1)
-  if ttl ~= '' then redis.call('EXPIRE', KEYS[list], ttl) end
+local kept = {{cap, cap, {_EVENT_IDS_KEPT}}}
+local seconds = {{ttl, ttl, event_id_ttl}}
+for list in pairs(grown) do
+  redis.call('LTRIM', KEYS[list], -kept[list], -1)
+  if seconds[list] ~= '' then redis.call('EXPIRE', KEYS[list], seconds[list]) end
 end
-redis.call('LTRIM', KEYS[3], -{_EVENT_IDS_KEPT}, -1)
-redis.call('EXPIRE', KEYS[3], event_id_ttl)
 return {{before, new}}
 """
 """Lua; each event is its fingerprint or nothing, the list that it goes to, and its line."""

@@ -76,9 +76,14 @@ def test_nothing_is_written_any_more_once_a_failure_is_told(redis_url: str) -> N
     on(redis_url, check)
 
 
-def test_an_event_id_is_stored_once(redis_url: str) -> None:
+@pytest.mark.parametrize("more", [0, 20])
+def test_an_event_id_is_stored_once(redis_url: str, more: int) -> None:
     async def check(connection: Connection) -> None:
-        store = histories(connection)
+        store = histories(connection, cap=100)
+        sent = [event("x", f"x-{number}") for number in range(more)]
+        assert await store.append("w", [*sent, event("a", "1"), event("b", "1"), *sent]) == more + 1
+        assert await store.append("w", [*sent, event("c", "1"), event("d", "2")]) == 1
+        assert await items(store, "w") == [*"x" * more, "a", "d"]
         assert await store.append("u", [event("a", "1"), event("b", "2"), event("a", "1")]) == 2
         assert await store.append("u", [event("b", "2"), event("c", "3"), event("d")]) == 2
         assert await items(store, "u") == list("abcd")
@@ -103,6 +108,55 @@ def test_an_inactive_history_is_forgotten(redis_url: str) -> None:
         await histories(connection, ttl=30).append("u", [event("a")])
         ttl: Any = connection.redis.ttl("streamrec:{u}:history")
         assert 0 < await ttl <= 30
+
+    on(redis_url, check)
+
+
+def test_only_what_grows_is_kept_for_longer(redis_url: str) -> None:
+    async def check(connection: Connection) -> None:
+        store = histories(connection, ttl=30)
+        await store.append("u", [event("a", "1")])
+        for what in ("history", "event_ids"):
+            await connection.redis.expire(f"streamrec:{{u}}:{what}", 9)
+        shown = Event(Interaction("b", 1, "impression"), beside=True)
+        assert await store.append("u", [event("a", "1"), shown]) == 1
+        left = [
+            await connection.redis.ttl(f"streamrec:{{u}}:{what}")
+            for what in ("history", "event_ids", "beside")
+        ]
+        assert left[0] <= 9
+        assert left[1] <= 9
+        assert left[2] > 9
+
+    on(redis_url, check)
+
+
+def test_a_full_redis_stores_nothing_of_a_batch(redis_url: str) -> None:
+    async def check(connection: Connection) -> None:
+        store = histories(connection)
+        batch = [event("a", "1"), event("b"), Event(Interaction("c", 1), "2", beside=True)]
+        await connection.redis.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(StoreError):
+                await store.append("u", batch)
+        finally:
+            await connection.redis.config_set("maxmemory", 0)
+        assert await connection.redis.keys("*") == []
+        assert await store.append("u", batch) == 3
+
+    on(redis_url, check)
+
+
+def test_a_batch_may_be_long(redis_url: str) -> None:
+    async def check(connection: Connection) -> None:
+        learnt: list[tuple[list[str], list[str]]] = []
+        store = HistoryStore(connection, 50, None, 60, lambda *given: learnt.append(given))
+        sent = [event(str(number), str(number)) for number in range(20_000)]
+        assert await store.append("u", sent) == len(sent)
+        assert await items(store, "u") == [str(number) for number in range(19_950, 20_000)]
+        assert await store.append("u", [*sent[-1_000:], event("last")]) == 1
+        assert learnt[0] == ([], [str(number) for number in range(20_000)])
+        assert learnt[1] == ([str(number) for number in range(19_950, 20_000)], ["last"])
 
     on(redis_url, check)
 
