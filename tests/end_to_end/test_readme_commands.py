@@ -103,7 +103,7 @@ def test_what_make_is_asked_for_exists() -> None:
 
 
 def test_the_demo_begins_with_a_free_port() -> None:
-    assert "create_server" in run("make demo --dry-run", ROOT).splitlines()[0]
+    assert "create_server" in "".join(run("make demo --dry-run", ROOT).splitlines()[:2])
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused = subprocess.run(
@@ -114,6 +114,16 @@ def test_the_demo_begins_with_a_free_port() -> None:
         assert f"127.0.0.1:{port}" in refused.stderr
         assert "make demo PORT=" in refused.stderr
     run(f"make free-port PORT={port}", ROOT)
+
+
+def test_a_python_that_is_missing_is_not_taken_for_a_port_in_use() -> None:
+    refused = subprocess.run(
+        ["make", "free-port", "PYTHON=no-such-python"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert refused.returncode
+    assert "no-such-python" in refused.stderr
+    assert "listen" not in refused.stderr
 
 
 def test_what_pip_is_asked_for_exists() -> None:
