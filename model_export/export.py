@@ -194,7 +194,7 @@ def _write_tables(run: Run, model: StreamRec, tables: LoopTables, bundle: Path) 
     run.catalog.write(bundle / "catalog.jsonl")
     with run.folder.reading("items") as folder:
         ItemTokenizer.load(folder / "tokenizer")  # refuses a damaged one
-        shutil.copytree(folder / "tokenizer", bundle / "tokenizer")
+    shutil.copytree(folder / "tokenizer", bundle / "tokenizer")
     labels = code_labels(
         run.catalog, items.codes, items.vocabulary.sizes, items.evidence.popularity
     )

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
+
+import pytest
 
 from model_export.contract.bundle import open_bundle
 from tests.conftest import streamrec
@@ -25,6 +29,19 @@ def test_fresh_evidence_is_another_verified_model(
     assert fresh.manifest.model_version != plain.manifest.model_version
     held_out = 2 * len(Run.open(trained).sequences.holdout("test").targets)
     assert fresh.table("popularity").sum() == plain.table("popularity").sum() + held_out
+
+
+def test_a_full_disk_is_not_taken_for_a_damaged_run(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_from: Path, to: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(to))
+
+    monkeypatch.setattr(shutil, "copytree", full)
+    result = streamrec("export", trained, "--bundle", tmp_path / "bundle")
+    assert result.exit_code == 1
+    assert "No space left on device" in result.stderr
+    assert "delete" not in result.stderr
 
 
 def test_what_is_no_run_is_not_exported(tmp_path: Path) -> None:
