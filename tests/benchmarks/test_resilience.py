@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -10,10 +13,10 @@ import pytest
 
 from benchmarks.resilience import drills  # noqa: F401 - registers them
 from benchmarks.resilience.client import Http
-from benchmarks.resilience.drill import DRILLS, Finding
+from benchmarks.resilience.drill import DRILLS, Finding, SkippedError
 from benchmarks.resilience.drills.durability import Ledger
 from benchmarks.resilience.drills.suites import ROWS
-from benchmarks.resilience.processes import RedisServer, slow_wire
+from benchmarks.resilience.processes import RedisServer, redis_program, slow_wire
 from benchmarks.resilience.report import markdown
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,6 +32,22 @@ def test_the_document_has_a_row_for_every_drill() -> None:
 def test_the_tests_that_a_row_names_are_there(paths: str) -> None:
     for path in paths.split():
         assert (ROOT / path.partition("::")[0]).is_file()
+
+
+def test_an_installed_redis_server_is_taken_for_the_wheels_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Be it beside the interpreter, as in a system without virtual environments."""
+    monkeypatch.setenv("PATH", "")
+    of_the_wheel = redis_program()
+    with pytest.raises(SkippedError):
+        redis_program(tls=True)
+    for name, program in (("copy", of_the_wheel), ("own", "/bin/sh")):
+        (tmp_path / name).mkdir()
+        shutil.copy(program, tmp_path / name / "redis-server")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "own" / "python"))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'copy'}{os.pathsep}{tmp_path / 'own'}")
+    assert redis_program(tls=True) == str(tmp_path / "own" / "redis-server")
 
 
 def test_a_broken_promise_and_a_skipped_drill_are_said() -> None:
