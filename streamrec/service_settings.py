@@ -16,7 +16,7 @@ def service_settings(**given: object) -> Settings:
     """The settings.
 
     Raises:
-        ConfigError: names every variable that is wrong, never its value, which may be a secret.
+        ConfigError: names every variable that is wrong, and no value that may be a secret.
     """
     from pydantic import ValidationError
 

@@ -47,7 +47,9 @@ def open_redis(url: str, timeout: float) -> AnyRedis:
     plain, _, kind = scheme.partition("+")
     try:
         if not kind:
-            return Redis.from_url(url, **limits)
+            client = Redis.from_url(url, **limits)
+            client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # reads the options
+            return client
         addresses, options = _several(plain, rest, _PORTS[kind])
         options |= limits
         if kind == "cluster":
@@ -65,6 +67,10 @@ def open_redis(url: str, timeout: float) -> AnyRedis:
             "REDIS_URL is no address of Redis; write redis://[[user]:password@]host[:port][/database], or "
             "one that begins with rediss://, unix://, redis+sentinel:// or redis+cluster://, see "
             "docs/scaling.md"
+        ) from error
+    except TypeError as error:
+        raise StartError(
+            f"REDIS_URL has an option that redis-py does not take: {str(error).rpartition(' ')[2]}"
         ) from error
 
 

@@ -236,3 +236,9 @@ def test_an_encrypted_connection_is_checked(tmp_path: Path) -> None:
 def test_a_wrong_url_is_named(url: str) -> None:
     with pytest.raises(StartError, match="REDIS_URL is no address of Redis; write redis://"):
         Connection(url, 1, 1)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "unix", "redis+cluster", "redis+sentinel"])
+def test_an_unknown_option_is_named(scheme: str) -> None:
+    with pytest.raises(StartError, match=r"REDIS_URL has an option .* 'pasword'"):
+        Connection(f"{scheme}://localhost/shop?pasword=hunter2", 1, 1)
