@@ -30,6 +30,7 @@ def both_ways(client: httpx.Client, body: bytes) -> list[httpx.Response]:
         {"user_id": "nobody", "count": 3, "include_properties": True},
         {"history": ["lens", "unheard-of"], "effort": "deep", "filter": {"exclude_items": ["bag"]}},
         {"history": [{"item_id": "lens", "event_type": "view"}], "reasoning_steps": 1.0},
+        {"history": ["lens"], "filter": {"categories": {"none": ["Unheard of"]}}},
     ],
 )
 def test_answers_are_the_same(client: httpx.Client, wanted: dict[str, object]) -> None:
