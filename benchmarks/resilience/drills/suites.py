@@ -15,6 +15,11 @@ ROWS = {
         "both are kept, an `event_id` once, in order of arrival",
         "tests/service/test_stores.py tests/service/test_server.py::test_workers_share_histories_and_metrics",
     ),
+    "takeover": (
+        "the primary of a Sentinel, or one of a Redis Cluster, is killed and its replica takes over",
+        "the service finds it without a restart; what was replicated is there",
+        "tests/service/test_redis_url.py",
+    ),
     "json": (
         "hostile JSON: depth, size, NaN, duplicate keys, lone surrogates; ids, counts, histories and "
         "batches beyond their limits",
