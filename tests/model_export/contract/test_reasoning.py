@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from model_export.contract import reasoning
 from model_export.contract.config import DeliberationConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.history import PADDING, encode_history
@@ -132,6 +133,15 @@ def test_what_is_not_allowed_is_excluded_at_every_step(any_loop: ReasoningLoop) 
             assert (scores[allowed] > EXCLUDED / 2).all()
             assert np.isfinite(scores).all()
             assert scores.dtype == np.float32
+
+
+def test_a_catalogue_of_several_blocks_is_scored_as_one(
+    any_loop: ReasoningLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = steps(any_loop)
+    monkeypatch.setattr(reasoning, "_BLOCK", 7)
+    for step, expected in zip(steps(any_loop), whole, strict=True):
+        np.testing.assert_allclose(step.scores, expected.scores, atol=1e-4)
 
 
 def test_requests_of_a_batch_do_not_touch(any_loop: ReasoningLoop) -> None:
