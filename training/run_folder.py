@@ -70,18 +70,23 @@ class RunFolder:
 
         Raises:
             RunError: the step has not been finished here.
+            OSError: whether it has cannot be read.
         """
         try:
             text = (self.folder(step) / "step.json").read_text(encoding="utf-8")
             record: dict[str, Any] = json.loads(text)
-        except (OSError, ValueError) as error:
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
             raise RunError(
                 f"{self.path} has no finished step {step!r}; run `streamrec train` to the end first"
             ) from error
         return record
 
     def finished(self, step: StepName) -> bool:
-        """Whether a step has been finished here, with any settings."""
+        """Whether a step has been finished here, with any settings.
+
+        Raises:
+            OSError: that cannot be read; a finished step must not be thrown away for it.
+        """
         try:
             self.record(step)
         except RunError:

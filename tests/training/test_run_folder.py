@@ -61,6 +61,16 @@ def test_a_step_runs_once(steps: Steps) -> None:
     assert files == {"work.txt", "step.json"}
 
 
+def test_a_step_is_not_thrown_away_because_its_record_cannot_be_read(steps: Steps) -> None:
+    steps.do("prepare", {"a": 1}, [])
+    record = steps.folder.folder("prepare") / "step.json"
+    record.unlink()
+    record.symlink_to(record)  # refused by the system, as for want of rights
+    with pytest.raises(OSError, match="symbolic links"):
+        steps.do("prepare", {"a": 1}, [])
+    assert steps.times_worked("prepare") == 1
+
+
 def test_an_interrupted_step_goes_on_from_its_folder(steps: Steps) -> None:
     assert steps.do("prepare", {"a": 1}, [], fail=True) == "started"
     assert not steps.folder.finished("prepare")
