@@ -72,7 +72,9 @@ def annotate(
 
 def nearest_code(model: StreamRec, residual: Tensor) -> Tensor:
     """o = argmin_k ‖e_k − r‖ over the residual codebook, for residuals (..., d)."""
-    return torch.cdist(residual, model.codebook.weight).argmin(-1)
+    codes = model.codebook.weight
+    # ‖e − r‖² but for ‖r‖², which all codes share: torch.cdist would copy the codebook for each trace.
+    return (residual @ codes.T - codes.square().sum(-1) / 2).argmax(-1)
 
 
 @torch.no_grad()
