@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.event_weights import EventWeights
@@ -21,7 +22,9 @@ class Settings(BaseSettings):
         extra="forbid",
     )
 
-    bundle: Path = Field(description="Bundle directory that `streamrec export` wrote.")
+    bundle: Annotated[Path, AfterValidator(Path.absolute)] = Field(
+        description="Bundle directory that `streamrec export` wrote."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 for a free one.")
     workers: int = Field(1, ge=1, description="Server processes; they share one Redis.")

@@ -45,8 +45,13 @@ class RunFolder:
         """Keep other trainers out of the directory, which is created; it goes again if left empty.
 
         Raises:
-            RunError: another process trains there.
+            RunError: another process trains there, or it is a bundle.
         """
+        if (self.path / "manifest.json").exists():
+            raise RunError(
+                f"{self.path} is a bundle, and the next export would replace all that is in it; "
+                "give another --run"
+            )
         self.path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDONLY)
         try:

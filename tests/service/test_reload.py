@@ -204,3 +204,15 @@ def test_no_request_fails_or_mixes_models_while_they_change(
     for seen in versions:
         assert seen == sorted(seen, key=order.index)
         assert seen[0] == "one"
+
+
+def test_a_bundle_named_as_the_sentences_name_it_is_told_of_in_plain_words(
+    tiny_bundle: Path, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = Path("bundle")
+    put(tiny_bundle, place, "one")
+    with serving(place, redis_url) as client:
+        place.rename("elsewhere")
+        said = client.post("/admin/reload").json()["detail"]
+    assert "it is not a bundle (no manifest.json)" in said

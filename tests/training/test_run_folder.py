@@ -186,6 +186,13 @@ def test_a_second_trainer_is_locked_out_until_the_first_ends(tmp_path: Path) -> 
     assert path.is_dir()
 
 
+def test_a_bundle_is_no_place_for_a_run(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").touch()
+    refused = pytest.raises(RunError, match=r"is a bundle, .* give another --run")
+    with refused, RunFolder(tmp_path).locked():
+        pass
+
+
 def test_an_empty_directory_does_not_stay_behind(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "run").locked():
         pass
