@@ -23,6 +23,9 @@ from model_export.contract.errors import ConfigError
 from model_export.contract.validation import problems_of
 from training.presets import merged, with_preset
 
+DEVICES = ("auto", "cpu", "cuda")
+"""Where a training may run; auto takes a GPU where there is one."""
+
 
 class DataConfig(StrictModel):
     """Which interactions count."""

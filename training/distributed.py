@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from model_export.contract.errors import ConfigError
+from training.args import DEVICES
 
 PATIENCE = timedelta(days=1)
 """How long processes wait for each other: the first one works alone for long on a large catalogue."""
@@ -37,8 +38,8 @@ def processes(device: str) -> Iterator[None]:
     Raises:
         ConfigError: there is no such device.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"device {device!r} is not one of auto, cpu, cuda")
+    if device not in DEVICES:
+        raise ConfigError(f"device {device!r} is not one of {', '.join(DEVICES)}")
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("no GPU can be used: torch sees none; choose --device cpu")
     on_gpu = device != "cpu" and torch.cuda.is_available()

@@ -9,8 +9,6 @@ import typer
 
 from streamrec.options import ConfigFile, InteractionsFile
 
-DEVICES = ("auto", "cpu", "cuda")
-
 
 def train(
     interactions: InteractionsFile,
@@ -51,7 +49,7 @@ def train(
       streamrec train --interactions events.parquet --run run --config my.toml --stage stage1
       torchrun --nproc-per-node 4 -m -- streamrec train --interactions events.csv --run run
     """
-    from training.args import load_config
+    from training.args import DEVICES, load_config
     from training.data.formats import check_file
     from training.steps import STEPS
 
