@@ -103,7 +103,9 @@ def test_what_make_is_asked_for_exists() -> None:
 
 
 def test_the_demo_begins_with_a_free_port() -> None:
-    assert "create_server" in "".join(run("make --no-print-directory demo --dry-run", ROOT).splitlines()[:2])
+    assert "create_server" in "".join(
+        run("make --no-print-directory demo --dry-run", ROOT).splitlines()[:2]
+    )
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused = subprocess.run(
