@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from training.args import RunConfig
 from training.data import sample_shop
 from training.data.prepare import Dataset, Report
 from training.data.sequences import Sequences
+from training.lists import CandidateLists
 from training.pipeline import train
 from training.run import Run
 
@@ -276,8 +278,15 @@ validate_every = 1
 
 
 def test_the_ablation_takes_each_kind_of_evidence_out_of_the_mix_and_retrains_variants(
-    shop: Path, tmp_path: Path
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    load, loaded = CandidateLists.load, Counter[str]()
+
+    def counted(path: Path) -> CandidateLists:
+        loaded[path.name] += 1
+        return load(path)
+
+    monkeypatch.setattr(CandidateLists, "load", counted)
     (tmp_path / "settings.toml").write_text(SETTINGS)
     ablation(
         shop, tmp_path / "out", tmp_path / "settings.toml",
@@ -289,3 +298,4 @@ def test_the_ablation_takes_each_kind_of_evidence_out_of_the_mix_and_retrains_va
     assert kinds >= {"wide", "text", "recent"}
     assert not kinds & {"state", "beam"}
     assert "±" in rows["stage3 without kl"]
+    assert set(loaded.values()) == {2}, "once by training, once by the ablation"

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -99,11 +100,15 @@ def mixes_without(run: Run) -> Iterator[Trial]:
     files = sorted(run.folder.folder("stage2_deliberate").glob("lists-*.npz"))
     deep = run.config.inference.efforts.deep
     fitted = [name for name in weights if name in FEATURES]
+
+    @cache
+    def lists() -> CandidateLists:
+        return CandidateLists.join([CandidateLists.load(file) for file in files])
+
     for kind in dict.fromkeys(_kind(name) for name in fitted if name != "state"):
 
         def measure(kind: str = kind) -> dict[str, NDArray[np.int64]]:
-            lists = CandidateLists.join([CandidateLists.load(file) for file in files])
-            rest = fit_mix_weights(lists, [name for name in fitted if _kind(name) != kind])
+            rest = fit_mix_weights(lists(), [name for name in fitted if _kind(name) != kind])
             without = {name: value for name, value in weights.items() if _kind(name) != kind}
             found = _judges(run, ["mix"], without | rest)
             return {column("mix", True): found["mix", deep].ranks}
