@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from service.stores.connection import Connection, unlink, user_key
 
@@ -168,7 +168,10 @@ class HistoryStore:
                 history, *others = _keys(user_id)
                 unlink(pipe, history, *others)
                 if interactions:
-                    self._push(pipe, history, interactions)
+                    pipe.rpush(history, *map(_line, interactions[-self._cap :]))
+                    pipe.ltrim(history, -self._cap, -1)
+                    if self._ttl is not None:
+                        pipe.expire(history, self._ttl)
             await pipe.execute()
 
     async def erase(self, user_id: str) -> None:
@@ -179,13 +182,6 @@ class HistoryStore:
         """
         async with self._connection.calls() as redis:
             await redis.unlink(*_keys(user_id))
-
-    def _push(self, pipe: Any, history: str, interactions: Sequence[Interaction]) -> None:
-        kept = interactions[-self._cap :]
-        pipe.rpush(history, *(_line(interaction) for interaction in kept))
-        pipe.ltrim(history, -self._cap, -1)
-        if self._ttl is not None:
-            pipe.expire(history, self._ttl)
 
 
 def now_ms() -> int:
