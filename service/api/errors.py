@@ -172,9 +172,14 @@ def install(app: FastAPI) -> None:
     async def http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         headers = error.headers
-        if error.status_code == 405:
-            headers = {"Allow": ", ".join(sorted(_methods(request)))}
         detail = UNREADABLE.get(type(error.__cause__), error.detail)
+        path = request.scope["path"]
+        if error.status_code == 404:
+            detail = f"there is no {path}; there are {', '.join(_paths(request))}"
+        elif error.status_code == 405:
+            allowed = ", ".join(sorted(_methods(request)))
+            headers = {"Allow": allowed}
+            detail = f"{path} does not answer to {request.method}; it does to {allowed}"
         return problem_response(
             request.scope, http_kind(error.status_code), detail, headers=headers
         )
@@ -193,6 +198,11 @@ def _field_error(found: Any, request: Request) -> FieldError:
         location=".".join(map(str, found["loc"])),
         message=message_of(found, body and body.field_info.annotation, found["loc"]),
     )
+
+
+def _paths(request: Request) -> list[str]:
+    """Every path of the documented API."""
+    return sorted(request.app.openapi()["paths"])
 
 
 def _methods(request: Request) -> set[str]:

@@ -77,6 +77,16 @@ def test_a_path_names_all_of_its_methods(client: httpx.Client) -> None:
     answer = client.post("/items/lens")
     assert_problem(answer, 405)
     assert {"GET", "PUT", "PATCH", "DELETE"} <= set(answer.headers["allow"].split(", "))
+    told = f"/items/lens does not answer to POST; it does to {answer.headers['allow']}"
+    assert answer.json()["detail"] == told
+
+
+def test_a_path_that_is_not_there_names_those_that_are(client: httpx.Client) -> None:
+    answer = client.get("/recomend/me")
+    assert_problem(answer, 404)
+    wrong, known = answer.json()["detail"].split("; there are ")
+    assert wrong == "there is no /recomend/me"
+    assert {"/recommend", "/items/{item_id}", "/metrics"} <= set(known.split(", "))
 
 
 JSON = {"content-type": "application/json"}
