@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from model_export.contract.config import Effort
 from service.api.explanation import (
@@ -246,6 +246,15 @@ class Event(Body):
 
 class EventBatch(Body):
     """Events in the order in which they happened."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_batch(cls, given: object) -> object:
+        if isinstance(given, dict) and "events" not in given:
+            raise ValueError(
+                'send a batch, even of one: {"events": [{"user_id": "u-1", "item_id": "camera-017"}]}'
+            )
+        return given
 
     events: list[Annotated[Event | JsonValue, Field(union_mode="left_to_right")]] = Field(
         min_length=1,

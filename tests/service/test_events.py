@@ -48,6 +48,15 @@ def test_accepted_means_stored(client: httpx.Client) -> None:
     ]
 
 
+@pytest.mark.parametrize("body", [{"user_id": "e-1", "item_id": "lens"}, {}])
+def test_what_is_no_batch_is_shown_one(client: httpx.Client, body: dict[str, str]) -> None:
+    refused = client.post("/events", json=body)
+    assert refused.status_code == 422
+    (error,) = refused.json()["errors"]
+    assert error["location"] == "body"
+    assert '{"events": [{"user_id": "u-1", "item_id": "camera-017"}]}' in error["message"]
+
+
 def test_sending_again_stores_once(client: httpx.Client) -> None:
     event = {"event_id": "x", "user_id": "e-2", "item_id": "lens"}
     assert send(client, event)["accepted"] == 1
