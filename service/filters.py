@@ -50,6 +50,11 @@ class CatalogFilter:
         mask[list(without)] = False
         return mask
 
+    def unknown_items(self, wanted: ItemFilter) -> list[str]:
+        """Items of a filter that the catalogue lacks."""
+        named = [*(wanted.include_items or ()), *wanted.exclude_items]
+        return self._catalog.split_known(named)[1]
+
     def unknown_categories(self, wanted: CategoryFilter) -> list[str]:
         """Categories of a filter that no item has, each once."""
         named = [*(wanted.any or ()), *wanted.all, *wanted.none]

@@ -104,7 +104,7 @@ class Recommender:
         recommendation_id = uuid4().hex
         degraded |= not await _within(deadline, self._keep(recommendation_id, record, request))
         took = time.monotonic() - started
-        explainer = self._items.explainer
+        explainer, filters = self._items.explainer, self._items.filters
         return Recommendation(
             recommendation_id=recommendation_id,
             items=[
@@ -120,8 +120,8 @@ class Recommender:
             model_version=self._model.version,
             reasoning_steps=answer.thoughts.steps_taken,
             degraded=degraded,
-            unknown_items=list(dict.fromkeys(unknown)),
-            unknown_categories=self._items.filters.unknown_categories(request.filter.categories),
+            unknown_items=list(dict.fromkeys(unknown + filters.unknown_items(request.filter))),
+            unknown_categories=filters.unknown_categories(request.filter.categories),
             took_ms=round(took * 1000, 3),
             explanation=await self._explained(recommendation_id, record)
             if request.explain

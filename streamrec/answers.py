@@ -55,6 +55,7 @@ class PopularItem(BaseModel):
 
 class PopularItems(BaseModel):
     items: list[PopularItem]
+    unknown_categories: list[str]
 
 
 class NamedItem(BaseModel):

@@ -127,3 +127,7 @@ class PopularItems(BaseModel):
         description="Fewer than were asked for where fewer are available.",
         examples=[[{"item_id": "lens-004", "rank": 1, "interactions": 1284, "title": "50mm lens"}]],
     )
+    unknown_categories: list[str] = Field(
+        description="The category that was asked for, where no item of the catalogue has it.",
+        examples=[["Camera"]],
+    )

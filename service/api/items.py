@@ -65,8 +65,9 @@ def popular_items(
 ) -> PopularItems:
     """The available items that people used most, in training and since."""
     items = model.items
-    wanted = {} if category is None else {"categories": {"any": [category]}}
-    allowed = items.filters.allowed(ItemFilter.model_validate(wanted), ())
+    categories = {} if category is None else {"any": [category]}
+    wanted = ItemFilter.model_validate({"categories": categories})
+    allowed = items.filters.allowed(wanted, ())
     rows = items.popular[allowed[items.popular]][:count].tolist()
     return PopularItems(
         items=[
@@ -77,7 +78,8 @@ def popular_items(
                 title=items.catalog[row].title,
             )
             for rank, row in enumerate(rows, start=1)
-        ]
+        ],
+        unknown_categories=items.filters.unknown_categories(wanted.categories),
     )
 
 

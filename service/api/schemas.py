@@ -213,7 +213,7 @@ class Recommendation(BaseModel):
         "answer cannot be explained later."
     )
     unknown_items: list[str] = Field(
-        description="Items of the history that the catalogue lacks; they were ignored.",
+        description="Items of the history and of the filter that the catalogue lacks; they were ignored.",
         examples=[["camera-000"]],
     )
     unknown_categories: list[str] = Field(

@@ -242,12 +242,16 @@ def test_problems(
 
 
 def test_popular_items_by_category(app: httpx.Client) -> None:
-    popular = app.get("/popular", params={"category": "even", "count": 3}).json()["items"]
+    answer = app.get("/popular", params={"category": "even", "count": 3}).json()
+    popular = answer["items"]
+    assert answer["unknown_categories"] == []
     assert [item["rank"] for item in popular] == [1, 2, 3]
     counts = [item["interactions"] for item in popular]
     assert counts == sorted(counts, reverse=True)
     assert all(int(item["item_id"][1:]) % 2 == 0 for item in popular)
-    assert app.get("/popular", params={"category": "none"}).json() == {"items": []}
+    unknown = app.get("/popular", params={"category": "none"}).json()
+    assert unknown == {"items": [], "unknown_categories": ["none"]}
+    assert app.get("/popular").json()["unknown_categories"] == []
 
 
 def test_replicas_follow_a_restart_keeps_and_the_limit_holds(

@@ -67,6 +67,15 @@ def test_unknown_items_are_ignored_and_listed(client: httpx.Client) -> None:
     assert answer["unknown_items"] == ["ghost", "spirit"]
 
 
+def test_a_filter_on_unknown_items_says_which(client: httpx.Client) -> None:
+    wanted = {"include_items": ["lens", "ghost", "shade"], "exclude_items": ["spirit", "ghost"]}
+    answer = recommend(client, history=["camera", "shade"], filter=wanted)
+    assert ids(answer) == ["lens"]
+    assert answer["unknown_items"] == ["shade", "ghost", "spirit"]
+    known = {"include_items": ["lens"], "exclude_items": ["bag"]}
+    assert recommend(client, history=["camera"], filter=known)["unknown_items"] == []
+
+
 def test_a_filter_on_unknown_categories_says_which(client: httpx.Client) -> None:
     wanted = {"any": ["Lenses", "Ghosts"], "none": ["Spirits", "Ghosts", "Photo"]}
     answer = recommend(client, history=["camera"], filter={"categories": wanted})
