@@ -45,6 +45,8 @@ demo: free-port $(VENV)/.run $(SHOP)/items.csv
 # What takes minutes should not end with a port that is taken.
 free-port:
 	@$(PYTHON) -c ''
+	@[ "$(PORT)" -gt 0 ] 2>/dev/null && [ "$(PORT)" -lt 65536 ] || { \
+		echo "PORT=$(PORT) is no port; give a number from 1 to 65535: make demo PORT=8001" >&2; exit 1; }
 	@$(PYTHON) -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null || { \
 		echo "nothing can listen on 127.0.0.1:$(PORT), most likely because something does already;" \
 			"choose another port: make demo PORT=8001" >&2; exit 1; }

@@ -104,7 +104,7 @@ def test_what_make_is_asked_for_exists() -> None:
 
 def test_the_demo_begins_with_a_free_port() -> None:
     assert "create_server" in "".join(
-        run("make --no-print-directory demo --dry-run", ROOT).splitlines()[:2]
+        run("make --no-print-directory demo --dry-run", ROOT).splitlines()[:4]
     )
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -116,6 +116,17 @@ def test_the_demo_begins_with_a_free_port() -> None:
         assert f"127.0.0.1:{port}" in refused.stderr
         assert "make demo PORT=" in refused.stderr
     run(f"make free-port PORT={port}", ROOT)
+
+
+@pytest.mark.parametrize("port", ["abc", "", "0", "-1", "65536", "8000.5"])
+def test_a_port_that_is_none_is_not_taken_for_one_in_use(port: str) -> None:
+    refused = subprocess.run(
+        ["make", "free-port", f"PORT={port}"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert refused.returncode
+    assert f"PORT={port} is no port; give a number from 1 to 65535" in refused.stderr
+    assert "listen" not in refused.stderr
 
 
 def test_a_python_that_is_missing_is_not_taken_for_a_port_in_use() -> None:
