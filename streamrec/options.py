@@ -7,6 +7,15 @@ from typing import Annotated
 
 import typer
 
+
+def new_folder(path: Path) -> Path:
+    """A folder to write into, refused before anything slow where a file stands in its way."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise typer.BadParameter(f"{there} is a file; remove it, or name another folder")
+    return path
+
+
 InteractionsFile = Annotated[
     Path,
     typer.Option(

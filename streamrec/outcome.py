@@ -34,6 +34,11 @@ class Commands(TyperGroup):
                 "\ninterrupted; the same command goes on from the last thing it finished", err=True
             )
             raise typer.Exit(130) from None
+        except typer.BadParameter as error:
+            from model_export.contract.validation import plain
+
+            error.message = plain(error.message)
+            raise
         except Exception as error:
             if os.environ.get(DEBUG) or _handled_by_typer(error):
                 raise
@@ -43,7 +48,7 @@ class Commands(TyperGroup):
 
 def _handled_by_typer(error: Exception) -> bool:
     """Whether it is typer's own way to end: exit codes, wrong usage, a closed pipe."""
-    return isinstance(error, (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError)) or (
+    return isinstance(error, (typer.Exit, typer.Abort, BrokenPipeError)) or (
         hasattr(error, "exit_code")
     )
 

@@ -8,18 +8,33 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 
-def problems_of(error: ValidationError, model: type[BaseModel], whole: str = "") -> str:
+def problems_of(
+    error: ValidationError, model: type[BaseModel], whole: str = "", *, values: bool = False
+) -> str:
     """Every problem with its place, on one line.
 
     Args:
         error: what was found.
         model: what was validated.
         whole: place of a problem that concerns all of it.
+        values: show the value at fault; not to be asked for where it may be somebody's secret.
     """
     return "; ".join(
         f"{'.'.join(map(str, found['loc'])) or whole}: {message_of(found, model, found['loc'])}"
+        + (_value(found) if values else "")
         for found in error.errors()
     )
+
+
+def _value(found: Any) -> str:
+    value = found["input"]
+    whole_table = isinstance(value, dict) or found["type"] == "extra_forbidden"
+    return "" if whole_table else f" (found {value!r:.60})"
+
+
+def plain(message: str) -> str:
+    """A message without the words that pydantic puts before it."""
+    return message.removeprefix("Value error, ")
 
 
 def message_of(found: Any, model: object, place: Sequence[str | int]) -> str:
@@ -38,8 +53,7 @@ def message_of(found: Any, model: object, place: Sequence[str | int]) -> str:
         return f"unknown key; known are {', '.join(known)}" if known else "unknown key"
     if found["type"] == "bool_parsing":
         return "must be true or false"
-    message: str = found["msg"].removeprefix("Value error, ")
-    return message
+    return plain(found["msg"])
 
 
 def _owners(annotation: object, place: Sequence[str | int]) -> list[type[BaseModel]]:

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from streamrec.options import FreshEvidence, RunArgument
+from streamrec.options import FreshEvidence, RunArgument, new_folder
 
 
 def export(
     run: RunArgument,
-    bundle: Annotated[Path, typer.Option(help="Directory to write; replaced as a whole.")],
+    bundle: Annotated[
+        Path,
+        typer.Option(help="Directory to write; replaced as a whole.", callback=new_folder),
+    ],
     fresh_evidence: FreshEvidence = False,
 ) -> None:
     """Write the model as ONNX graphs and tables, and verify them.

@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
+from streamrec.options import new_folder
+
 
 def sample_data(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write into.")],
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="Folder to write into.", callback=new_folder),
+    ],
     seed: Annotated[int, typer.Option(help="Another seed makes another shop.")] = 0,
 ) -> None:
     """Write the sample shop: 1,500 items, 3,500 visitors, and a README on how they behave.

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from streamrec.options import ConfigFile, InteractionsFile
+from streamrec.options import ConfigFile, InteractionsFile, new_folder
 
 
 def train(
     interactions: InteractionsFile,
-    run: Annotated[Path, typer.Option(help="Directory that keeps all that is made.")],
+    run: Annotated[
+        Path, typer.Option(help="Directory that keeps all that is made.", callback=new_folder)
+    ],
     items: Annotated[
         Path | None,
         typer.Option(

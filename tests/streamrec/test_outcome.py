@@ -17,6 +17,11 @@ COMMANDS = ("sample-data", "train", "evaluate", "export", "info", "load-historie
 PROGRAM = Path(sys.executable).with_name("streamrec")
 
 
+def unwrapped(said: str) -> str:
+    """What a box of lines says."""
+    return " ".join(said.replace("│", " ").split())
+
+
 def fail(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Let `streamrec sample-data` fail."""
 
@@ -47,6 +52,11 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
     assert "Usage:" in result.stderr
 
 
+def test_wrong_usage_is_told_without_the_words_of_a_library() -> None:
+    said = unwrapped(streamrec("evaluate", "run", "--split", "best").stderr)
+    assert "Invalid value for '--split': 'best' is not one of 'valid', 'test'" in said
+
+
 def test_an_expected_failure_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     fail(monkeypatch, DataError("items.csv, row 7: no item_id"))
     result = streamrec("sample-data", "out")
@@ -55,11 +65,33 @@ def test_an_expected_failure_is_one_sentence(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_system_error_names_the_file(tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("")
-    result = streamrec("sample-data", tmp_path / "taken")
+    (tmp_path / "shop" / "items.csv").mkdir(parents=True)
+    result = streamrec("sample-data", tmp_path / "shop")
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: ")
-    assert f"{tmp_path / 'taken'}" in result.stderr
+    assert result.stderr.startswith(f"error: {tmp_path / 'shop'}/")
+    assert result.stderr.endswith(": Is a directory\n")
+
+
+@pytest.mark.parametrize("wanted", ["taken", "taken/deeper"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sample-data"],
+        ["train", "--interactions", "events.csv", "--run"],
+        ["export", "run", "--bundle"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_file_in_the_way_of_a_folder_is_named_before_anything_is_loaded(
+    tmp_path: Path, command: list[str], wanted: str, without_heavy: dict[str, str]
+) -> None:
+    (tmp_path / "taken").write_text("")
+    result = subprocess.run(
+        [PROGRAM, *command, wanted], cwd=tmp_path, env=os.environ | without_heavy,
+        text=True, capture_output=True,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "taken is a file; remove it, or name another folder" in unwrapped(result.stderr)
 
 
 def test_a_surprise_is_a_sentence_too(monkeypatch: pytest.MonkeyPatch) -> None:
