@@ -6,6 +6,7 @@ Every field can be set in the file given by `--config`, on top of a preset where
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -185,15 +186,22 @@ def load_config(path: Path | None) -> RunConfig:
     """
     if path is None:
         return RunConfig()
+    text = ""
     try:
-        settings = with_preset(tomllib.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        settings = with_preset(tomllib.loads(text))
         config = RunConfig.model_validate(merged(RunConfig().model_dump(), settings))
     except OSError as error:
-        raise ConfigError(f"configuration {path} cannot be read: {error.strerror}") from error
+        raise ConfigError(
+            f"configuration {path} cannot be read: {error.strerror}; check the path"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"configuration {path} is not valid TOML: {error}") from error
+        raise ConfigError(
+            f"configuration {path} is not valid TOML: {error}{_line(text, error)}"
+        ) from error
     except ValidationError as error:
-        raise ConfigError(f"configuration {path}: {problems_of(error, RunConfig)}") from error
+        problems = problems_of(error, RunConfig, values=True)
+        raise ConfigError(f"configuration {path}: {problems}") from error
     except ValueError as error:
         raise ConfigError(f"configuration {path}: {error}") from error
     if (deepest := max(dict(config.inference.efforts).values())) > config.model.max_steps:
@@ -202,3 +210,9 @@ def load_config(path: Path | None) -> RunConfig:
             f"model.max_steps allows {config.model.max_steps}"
         )
     return config
+
+
+def _line(text: str, error: ValueError) -> str:
+    """The line that an error of tomllib names, to be read behind it; empty where it names none."""
+    named = re.search(r"at line (\d+)", str(error))
+    return f": {text.splitlines()[int(named[1]) - 1].strip()}" if named else ""

@@ -82,8 +82,21 @@ def test_broken_toml_and_missing_files_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="is not valid TOML"):
         load_config(tmp_path / "run.toml")
-    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"cannot be read: No such file.*; check the path"):
         load_config(tmp_path / "none.toml")
+
+
+def test_the_line_that_is_no_toml_is_shown(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\(at line 2, column 11\): d_model = large$"):
+        config(tmp_path, "[model]\nd_model = large\nheads = 2\n")
+
+
+def test_the_value_at_fault_is_shown(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        config(tmp_path, '[model]\nd_model = "wide"\ndropout = 1.5\n[data]\nevent_types = "buy"\n')
+    assert "model.d_model: Input should be a valid integer" in str(error.value)
+    for shown in ("(found 'wide')", "less than 1 (found 1.5)", "(found 'buy')"):
+        assert shown in str(error.value)
 
 
 def test_settings_do_not_change_after_loading() -> None:
