@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from model_export.contract.errors import DataError
 from training.data import columns
 from training.data.formats import read_table
 from training.data.table import Table
@@ -15,6 +16,9 @@ from training.data.values import read_ids, read_numbers, read_text, read_timesta
 
 ROW = "row"
 """Column of `Interactions.frame`: the row of the file."""
+
+_TYPES_NAMED = 20
+"""Types of events that an error names at the most."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,12 @@ def interactions_of(
     if event_types is not None:
         types = read_text(table, columns.EVENT_TYPE)
         passes = types.is_in(list(event_types)).fill_null(False)
+        if not passes.any():
+            there = types.drop_nulls().unique(maintain_order=True).head(_TYPES_NAMED)
+            raise DataError(
+                f"{table.path} has no row with the {columns.EVENT_TYPE} {' or '.join(event_types)}; it has "
+                f"{', '.join(there) or 'none at all'}. Correct data.event_types of the configuration"
+            )
         filtered[f"event type not {' or '.join(event_types)}"] = int((keep & ~passes).sum())
         keep &= passes
     return Interactions(table.path, pl.DataFrame(series).filter(keep), len(table), filtered)

@@ -82,6 +82,15 @@ def test_filters_count_what_they_drop(tmp_path: Path) -> None:
     assert found.read == 4
 
 
+def test_event_types_that_no_row_has_are_told_beside_those_that_there_are(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.csv", TABLE)
+    with pytest.raises(
+        DataError, match="no row with the event_type purchase or order; it has buy, v"
+    ):
+        read_interactions(path, event_types=["purchase", "order"])
+    assert read_interactions(path, event_types=["purchase", "buy"]).frame.height == 2
+
+
 def test_a_rating_filter_needs_every_rating(tmp_path: Path) -> None:
     path = write_table(tmp_path / "a.csv", {**TABLE, "rating": ["5", "", "3", "4"]})
     assert read_interactions(path).read == 4
