@@ -160,7 +160,8 @@ def _locked(folder: Path) -> Iterator[int]:
                 break
             if time.monotonic() > deadline:
                 raise StartError(
-                    f"another service uses the Redis data in {folder}; stop it or choose another"
+                    f"another service uses the Redis data in {folder}; stop it, give another "
+                    "--redis-folder, or let both use one Redis with --redis-url"
                 )
             time.sleep(0.05)
         yield file.fileno()

@@ -41,29 +41,31 @@ def load_histories(
     from streamrec.histories import counting, histories_of
     from streamrec.service_settings import service_settings
     from training.args import load_config
-    from training.data.formats import read_table
+    from training.data.formats import check_file, read_table
     from training.data.interactions import interactions_of
 
     data = load_config(config).data
-    table = interactions_of(
-        read_table(interactions),
-        min_rating=data.min_rating,
-        event_types=data.event_types,
-        keep_types=True,
-    )
+    check_file(interactions)
     with nullcontext(redis_url) if redis_url else embedded_redis(redis_folder) as url:
         settings = service_settings(bundle=Path(), redis_url=url)  # no bundle is read
         weights = EventWeights.parse(settings.event_weights)
-        histories = (
-            (user, counting(history, weights, settings.history_cap))
-            for user, history in histories_of(table.frame)
-        )
-        users = asyncio.run(_store(histories, settings))
+
+        def histories() -> Iterator[UserHistory]:
+            table = interactions_of(
+                read_table(interactions),
+                min_rating=data.min_rating,
+                event_types=data.event_types,
+                keep_types=True,
+            )
+            for user, history in histories_of(table.frame):
+                yield user, counting(history, weights, settings.history_cap)
+
+        users = asyncio.run(_store(histories(), settings))
     remark(f"stored the histories of {users:,} users")
 
 
 async def _store(histories: Iterator[UserHistory], settings: Settings) -> int:
-    """Store all histories and return how many there were.
+    """Store all histories, the first of which is asked for once Redis answers; returns how many.
 
     Raises:
         StartError: Redis does not answer, or refuses; says where it should be.
@@ -84,6 +86,7 @@ async def _store(histories: Iterator[UserHistory], settings: Settings) -> int:
     )
     users = 0
     try:
+        await connection.ping()
         with progress_bars() as bars:
             task = bars.add_task("users", total=None)
             while part := list(islice(histories, USERS_AT_ONCE)):

@@ -85,6 +85,25 @@ def test_a_redis_that_does_not_answer_is_one_sentence_without_its_password(
     assert "hunter2" not in result.output
 
 
+NO_HISTORIES = "user_id,item_id\n,a\n"
+
+
+def test_redis_is_found_missing_before_the_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(NO_HISTORIES)
+    missing = ("--redis-url", "redis://127.0.0.1:1")
+    assert "does not answer" in streamrec("load-histories", "--interactions", path, *missing).stderr
+    with embedded_redis(tmp_path / "redis") as url:
+        used = ("--redis-folder", tmp_path / "redis")
+        result = streamrec("load-histories", "--interactions", path, *used)
+        assert (
+            "give another --redis-folder, or let both use one Redis with --redis-url"
+            in result.stderr
+        )
+        there = ("--redis-url", url)
+        assert "id is empty" in streamrec("load-histories", "--interactions", path, *there).stderr
+
+
 def test_a_redis_that_refuses_says_why(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     path.write_text("user_id,item_id\nu,a\n")
