@@ -163,7 +163,8 @@ def read_manifest(path: Path) -> Manifest:
     file = path / "manifest.json"
     if not file.is_file():
         raise BundleError(
-            f"{path} is not a bundle (no manifest.json); make one with `streamrec export`"
+            f"{path} is not a bundle (no manifest.json); correct the path, or make one "
+            "there with `streamrec export`"
         )
     try:
         text = file.read_text(encoding="utf-8")

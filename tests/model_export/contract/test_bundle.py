@@ -104,7 +104,7 @@ def _remove_the_manifest(bundle: Path) -> None:
             f"has format {FORMAT_VERSION + 1}, this version reads {FORMAT_VERSION}",
         ),
         (_truncate_the_manifest, "manifest.json is not readable"),
-        (_remove_the_manifest, "is not a bundle"),
+        (_remove_the_manifest, "correct the path, or make one there with `streamrec export`"),
     ],
 )
 def test_damage_gives_one_clear_error(
