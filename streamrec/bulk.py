@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from model_export.contract.errors import DataError
-from model_export.contract.files import atomic_path, write_json
+from model_export.contract.files import atomic_path
 from service.api.schemas import RecommendRequest
 from service.bulk import BulkRecommender
 from streamrec.histories import UserHistory
@@ -76,11 +76,11 @@ class Parts:
         self._out = out
         self._folder = out.with_name(f".{out.name}.parts")
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        mark = self._folder / "key.json"
-        if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != digest:
+        mark = self._folder / "key"
+        if not mark.is_file() or mark.read_bytes() != digest.encode():
             shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir(parents=True)
-            write_json(mark, digest)
+            with atomic_path(mark) as partial:
+                partial.write_text(digest)
 
     def missing(self, users: Sequence[UserHistory]) -> Iterator[tuple[int, Sequence[UserHistory]]]:
         """Number and users of every part that is not finished."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,12 +55,12 @@ def stages_table(summary: Summary) -> Table:
 
 def run_table(path: Path) -> Table:
     """How far a run has come, and what each step found."""
-    content = json.loads((path / "run.json").read_text(encoding="utf-8"))
     folder = RunFolder(path)
-    caption = f"{content['interactions']} + {content['items'] or 'no items file'}"
+    about = folder.about()
+    caption = f"{about.interactions} + {about.items or 'no items file'}"
     table = Table(
         "step", "time", "what came of it",
-        title=f"Run {path}, seed {content['seed']}", caption=caption,
+        title=f"Run {path}, seed {about.seed}", caption=caption,
     )  # fmt: skip
     for step in STEPS:
         if folder.finished(step):

@@ -30,7 +30,7 @@ from training.lists import build_lists, state_logits
 from training.model import StreamRec
 from training.reasoning import start_codebook
 from training.run import Run
-from training.run_folder import RunFolder
+from training.run_folder import About, RunFolder
 from training.stages.stage1_pretrain import pretrain
 from training.stages.stage2_annotate import annotate_all
 from training.stages.stage2_deliberate import (
@@ -88,15 +88,13 @@ def _prepare(run: Run, interactions: Path, items: Path | None, _: Progress) -> N
         return asdict(dataset.report)
 
     if distributed.is_first():
-        write_json(
-            run.folder.path / "run.json",
-            {
-                "seed": run.seed,
-                "interactions": str(interactions),
-                "items": items and str(items),
-                "config": run.config.model_dump(mode="json"),
-            },
+        about = About(
+            seed=run.seed,
+            interactions=str(interactions),
+            items=str(items) if items else None,
+            config=run.config,
         )
+        write_json(run.folder.path / "run.json", about.model_dump(mode="json"))
     run.folder.do("prepare", settings, [], work, alone=True)
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import nn
 
 from model_export.contract.catalog import Catalog
-from model_export.contract.errors import RunError
 from model_export.contract.item_encoder import ItemEncoder
 from model_export.contract.prefix_index import PrefixIndex
 from model_export.contract.reasoning import LoopTables, ReasoningLoop
@@ -56,14 +53,9 @@ class Run:
         Raises:
             RunError: there is none, or its run.json is damaged.
         """
-        try:
-            content = json.loads((path / "run.json").read_text(encoding="utf-8"))
-            config = RunConfig.model_validate(content["config"])
-            return cls(RunFolder(path), config, content["seed"])
-        except OSError as error:
-            raise RunError(f"{path} is not a run; make one with `streamrec train`") from error
-        except (ValueError, KeyError, ValidationError) as error:
-            raise RunError(f"{path}/run.json is damaged: {error}; train again") from error
+        folder = RunFolder(path)
+        about = folder.about()
+        return cls(folder, about.config, about.seed)
 
     @cached_property
     def catalog(self) -> Catalog:

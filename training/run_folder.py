@@ -19,13 +19,27 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from model_export.contract.config import StrictModel
 from model_export.contract.errors import BundleError, RunError
-from model_export.contract.files import write_json
+from model_export.contract.files import read_json, write_json
+from model_export.contract.validation import problems_of
 from training import distributed
+from training.args import RunConfig
 from training.steps import STEPS, StepName
 
 CODE_VERSION = 4
 """Raised whenever a step's code changes what it would write."""
+
+
+class About(StrictModel):
+    """What a run was asked for, as its run.json says."""
+
+    seed: int
+    interactions: str
+    items: str | None
+    config: RunConfig
 
 
 class RunFolder:
@@ -65,6 +79,21 @@ class RunFolder:
             os.close(descriptor)
             with suppress(OSError):
                 self.path.rmdir()
+
+    def about(self) -> About:
+        """What the run was asked for.
+
+        Raises:
+            RunError: there is no run, or its run.json is damaged.
+        """
+        file = self.path / "run.json"
+        try:
+            return About.model_validate_json(file.read_bytes())
+        except OSError as error:
+            raise RunError(f"{self.path} is not a run; make one with `streamrec train`") from error
+        except ValidationError as error:
+            problems = problems_of(error, About, "content", values=True)
+            raise RunError(f"{file} is damaged ({problems}); train again") from error
 
     def folder(self, step: StepName) -> Path:
         """Where a step writes."""
@@ -182,7 +211,8 @@ class RunFolder:
         """Go on with what was begun with the same fingerprint, or begin anew."""
         folder = self.folder(step)
         begun = folder / "begun.json"
-        if begun.is_file() and json.loads(begun.read_text())["fingerprint"] == fingerprint:
+        remedy = f"delete {folder} and train again"
+        if begun.is_file() and read_json(begun, remedy)["fingerprint"] == fingerprint:
             self.tell(f"{step}: resumed")
         else:
             why = self._what_changed(step, settings)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from rich.progress import Progress
 
 from model_export.contract.errors import RunError
@@ -39,6 +38,7 @@ class StageSummary:
 
 
 Summary = dict[StepName, StageSummary]
+_SUMMARY = TypeAdapter(Summary)
 
 
 def finished_models(run: Run) -> list[StepName]:
@@ -93,8 +93,8 @@ def summarise(run: Run, progress: Progress) -> Summary:
     summary: Summary = {}
     for step in (step for step in MODEL_STEPS if run.folder.finished(step)):
         record = run.folder.record(step)
-        if known.get(step, {}).get("fingerprint") == record["fingerprint"]:
-            summary[step] = StageSummary(**known[step])
+        if step in known and known[step].fingerprint == record["fingerprint"]:
+            summary[step] = known[step]
             continue
         summary[step] = StageSummary(
             record["fingerprint"],
@@ -112,14 +112,17 @@ def summarise(run: Run, progress: Progress) -> Summary:
 
 def final_figures(run: Run) -> dict[str, Figures]:
     """Validation figures of the finished model by number of steps; empty before `summarise`."""
-    final = _known(run).get("stage3", {})
-    if final.get("fingerprint") != run.folder.record("stage3")["fingerprint"]:
-        return {}
-    figures: dict[str, Figures] = final["answer"]
-    return figures
+    final = _known(run).get("stage3")
+    if final and final.fingerprint == run.folder.record("stage3")["fingerprint"]:
+        return final.answer
+    return {}
 
 
-def _known(run: Run) -> dict[str, Any]:
+def _known(run: Run) -> Summary:
     file = run.folder.path / "summary.json"
-    known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return known
+    try:
+        return _SUMMARY.validate_json(file.read_bytes()) if file.is_file() else {}
+    except ValidationError as error:
+        raise RunError(
+            f"{file} is damaged; delete it, and `streamrec train` evaluates the stages again"
+        ) from error

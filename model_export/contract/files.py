@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from model_export.contract.errors import RunError
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -29,6 +31,22 @@ def write_json(path: Path, value: Any) -> None:
     """Write readable JSON atomically."""
     with atomic_path(path) as partial:
         partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """Read what `write_json` wrote.
+
+    Args:
+        remedy: what to do where it is damaged.
+
+    Raises:
+        RunError: it is damaged.
+        OSError: it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}); {remedy}") from error
 
 
 def sha256(path: Path) -> str:

@@ -114,6 +114,13 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert "interrupted" in refused(tiny_bundle, events, out)
     assert recommend(tiny_bundle, events, out).equals(whole)
     assert answered == [10, 10, 10, 0, 10, 10, 10, 1]
+    # Nobody knows what parts with a damaged key are answers to.
+    answered[:] = [1, 2, 3]
+    refused(tiny_bundle, events, tmp_path / "third.csv")
+    (tmp_path / ".third.csv.parts" / "key").write_bytes(b"\xff")
+    answered[:] = [1, 2, 3, 4]
+    recommend(tiny_bundle, events, tmp_path / "third.csv")
+    assert sum(answered[4:]) == USERS + 1
     # Parts of other settings would be answers to another question.
     answered[:] = [1, 2, 3]
     refused(tiny_bundle, events, tmp_path / "other.csv")

@@ -107,6 +107,31 @@ def test_damage_is_mended_by_what_the_sentence_says(
     assert filecmp.cmp(trained / weights, run / weights, shallow=False)
 
 
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"stage3": {}}', b"\xff"])
+def test_a_damaged_record_of_the_run_is_told_with_what_to_do(
+    shop: Path, trained: Path, tmp_path: Path, content: str | bytes
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    damaged = content if isinstance(content, bytes) else content.encode()
+    (run / "run.json").write_bytes(damaged)
+    for command in (["info", run], ["evaluate", run], ["export", run, "--bundle", tmp_path / "b"]):
+        said = streamrec(*command).stderr
+        assert said.startswith(f"error: {run / 'run.json'} is damaged (")
+        assert said.endswith("); train again\n")
+    (run / "summary.json").write_bytes(damaged)
+    result = train(shop, run)  # which writes run.json anew
+    if content != "{}":
+        assert (
+            f"{run / 'summary.json'} is damaged; delete it, and `streamrec train`" in result.stderr
+        )
+        (run / "summary.json").unlink()
+        result = train(shop, run)
+    assert result.exit_code == 0, result.stderr
+    for file in ("run.json", "summary.json"):
+        assert filecmp.cmp(trained / file, run / file, shallow=False)
+
+
 def test_a_step_with_a_damaged_record_is_unfinished(
     shop: Path, trained: Path, tmp_path: Path
 ) -> None:

@@ -159,6 +159,15 @@ def test_a_damaged_record_is_refused(steps: Steps) -> None:
         steps.folder.record("prepare")
 
 
+def test_damage_to_what_was_begun_is_told_with_the_folder_to_delete(steps: Steps) -> None:
+    steps.do("prepare", {}, [], fail=True)
+    folder = steps.folder.folder("prepare")
+    (folder / "begun.json").write_text("{")
+    with pytest.raises(RunError, match=rf"begun.json is damaged .*; delete {folder} and train"):
+        steps.do("prepare", {}, [])
+    assert steps.times_worked("prepare") == 1
+
+
 def test_records_are_readable(steps: Steps) -> None:
     steps.do("prepare", {"a": 1}, [])
     text = (steps.folder.folder("prepare") / "step.json").read_text()

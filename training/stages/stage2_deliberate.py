@@ -8,7 +8,6 @@ weights of the mix are fitted on the same lists. No validation or test target is
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +23,7 @@ from torch.nn import functional as F
 
 from model_export.contract.config import EvidenceConfig
 from model_export.contract.evidence import NeighbourTable
-from model_export.contract.files import write_json
+from model_export.contract.files import read_json, write_json
 from model_export.contract.scoring import DEFAULT_WEIGHTS, Scorer
 from training import distributed
 from training.args import DeliberateConfig, RunConfig
@@ -137,7 +136,7 @@ def cross_fitted_lists(
         probe = [fold.lists(training, text, config, limit, DEFAULT_WEIGHTS) for fold in folds]
         write_json(weights_file, fit_mix_weights(CandidateLists.join(probe), MIX))
     distributed.wait()
-    weights = json.loads(weights_file.read_text(encoding="utf-8"))
+    weights = read_json(weights_file, f"delete {folder} and train again")
     parts = []
     for number, fold in enumerate(folds):
         file = folder / f"lists-{number}.npz"
