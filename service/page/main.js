@@ -58,6 +58,10 @@ function said({ explanation: { items }, unknown_items: unknown }) {
 function compare() {
   return busy("Thinking twice…", async () => {
     const [fast, deep] = await Promise.all(["fast", "deep"].map((effort) => recommend(visitor(), effort)));
+    if (!deep.explanation.history.length) {
+      byId("comparison").hidden = true;
+      throw new Error("Without a history, fast and deep give the same popular items. Add an item first, or name a user who has a history.");
+    }
     drawComparison(fast, deep);
     byId("welcome").hidden = true;
     byId("comparison").scrollIntoView({ block: "start" });

@@ -68,6 +68,26 @@ def test_fast_beside_deep(page: Page) -> None:
     assert page.texts("#comparison .badge")
 
 
+def test_without_a_history_there_is_nothing_to_compare(page: Page) -> None:
+    page.open()
+    page.one("#compare").click()
+    page.until("#status.wrong", "Add an item first")
+    assert not page.all("#comparison:not([hidden])")
+    page.find("Item 6").click()
+    page.one("#compare").click()
+    page.until("#comparison .columns", "0 steps")
+    page.one(".remove").click()
+    page.one("#compare").click()
+    page.until("#status.wrong", "Add an item first")
+    assert not page.all("#comparison:not([hidden])")
+    page.one("input[value=user] + span").click()
+    page.one("#user").send_keys("nobody-knows")
+    page.one("#ask .primary").click()
+    page.until("#status", "items recommended")
+    page.one("#compare").click()
+    page.until("#status.wrong", "name a user who has a history")
+
+
 def test_all_of_it_by_keyboard(page: Page) -> None:
     page.open()
     page.one("#search").send_keys("Item 9")
