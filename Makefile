@@ -58,7 +58,9 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
 coverage: $(VENV)/.dev
+	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 format: $(VENV)/.dev
