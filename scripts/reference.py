@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from service.metrics import Metrics
-from service.settings import Settings
+from service.settings import Settings, variable
 
 DOCUMENT = Path(__file__).parents[1] / "docs/operations.md"
 
@@ -23,8 +23,9 @@ def settings() -> list[str]:
     """One row a setting."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        variable = "REDIS_URL" if name == "redis_url" else f"STREAMREC_{name.upper()}"
-        rows.append(f"| `{variable}` | {_default(field)} | {field.description}{_limits(field)} |")
+        rows.append(
+            f"| `{variable(name)}` | {_default(field)} | {field.description}{_limits(field)} |"
+        )
     return rows
 
 

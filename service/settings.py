@@ -10,12 +10,19 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.event_weights import EventWeights
 
+PREFIX = "STREAMREC_"
+
+
+def variable(setting: str) -> str:
+    """The environment variable of a setting."""
+    return "REDIS_URL" if setting == "redis_url" else f"{PREFIX}{setting.upper()}"
+
 
 class Settings(BaseSettings):
     """How one service runs; the bundle decides how it recommends."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STREAMREC_",
+        env_prefix=PREFIX,
         env_ignore_empty=True,
         populate_by_name=True,
         frozen=True,
@@ -144,7 +151,7 @@ class Settings(BaseSettings):
         """The environment variables from which a worker process reads these same settings."""
         values = self.model_dump(exclude_none=True)
         return {
-            "REDIS_URL" if name == "redis_url" else f"STREAMREC_{name.upper()}": (
+            variable(name): (
                 value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             )
             for name, value in values.items()

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from service.settings import Settings
 
-PREFIX = "STREAMREC_"
-
 
 def service_settings(**given: object) -> Settings:
     """The settings.
@@ -22,27 +20,21 @@ def service_settings(**given: object) -> Settings:
 
     from model_export.contract.errors import ConfigError
     from model_export.contract.validation import message_of
-    from service.settings import Settings
+    from service.settings import Settings, variable
 
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         problems = "; ".join(
-            f"{_variable(found['loc'][0])}: {message_of(found, Settings, found['loc'])}"
+            f"{variable(str(found['loc'][0]).lower())}: {message_of(found, Settings, found['loc'])}"
             for found in error.errors()
         )
         raise ConfigError(f"{problems}; docs/operations.md lists every setting") from error
 
 
-def _variable(place: int | str) -> str:
-    """The environment variable of a setting."""
-    name = str(place).upper()
-    return name if name == "REDIS_URL" else f"{PREFIX}{name}"
-
-
 def misspelt(variables: Iterable[str]) -> Iterator[str]:
     """A sentence for every STREAMREC_ variable that no setting has the name of."""
-    from service.settings import Settings
+    from service.settings import PREFIX, Settings
     from streamrec.outcome import DEBUG
 
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {DEBUG}
