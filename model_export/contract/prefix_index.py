@@ -68,16 +68,3 @@ class PrefixIndex:
     @property
     def levels(self) -> int:
         return len(self.child_codes)
-
-    def allowed_codes(self, prefix: tuple[int, ...]) -> list[int]:
-        """The codes that may follow `prefix`; empty where no item has it or it is complete."""
-        node = 0
-        for level, code in enumerate(prefix):
-            slots = np.flatnonzero(self.child_codes[level][node] == code)
-            if len(slots) == 0:
-                return []
-            node = int(self.first_child[level][node] + slots[0])
-        if len(prefix) == self.levels:
-            return []
-        row = self.child_codes[len(prefix)][node]
-        return [int(code) for code in row if code >= 0]

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,12 +18,13 @@ def distinct_ids(draw: st.DrawFn) -> list[tuple[int, ...]]:
 
 
 @given(distinct_ids())
-def test_allowed_codes_are_those_of_the_catalogue(ids: list[tuple[int, ...]]) -> None:
+def test_the_children_of_a_prefix_are_the_codes_that_follow_it(ids: list[tuple[int, ...]]) -> None:
     index = PrefixIndex.build(np.array(ids))
-    for length in range(len(ids[0]) + 1):
-        for prefix in product(range(CODES), repeat=length):
-            following = {i[length] for i in ids if i[:length] == prefix and length < len(i)}
-            assert index.allowed_codes(prefix) == sorted(following)
+    for level, nodes in enumerate(index.child_codes):
+        prefixes = sorted({i[:level] for i in ids})
+        for prefix, children in zip(prefixes, nodes, strict=True):
+            following = {i[level] for i in ids if i[:level] == prefix}
+            assert children[children >= 0].tolist() == sorted(following)
 
 
 @given(distinct_ids())

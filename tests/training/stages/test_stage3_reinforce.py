@@ -118,7 +118,7 @@ def test_free_choice_is_recorded_before_the_trie_helps() -> None:
     model = tiny.network()
     context = tiny.context(model, *[4] * 50)
     rollout = roll_out(model, context, tiny.trie(), 1.0, torch.Generator().manual_seed(1))
-    possible = set(tiny.index().allowed_codes(()))
+    possible = set(tiny.codes()[:, 0].tolist())
     first = model.token_logits(  # ANSWER after the reasoning, before any code
         _answer_output(model, context, rollout.reasoning)
     )[:, model.vocabulary.level_slice(0)].argmax(-1)
