@@ -109,11 +109,13 @@ class Recommender:
             recommendation_id=recommendation_id,
             items=[
                 RecommendedItem(
-                    item_id=self._items.catalog[item.row].item_id,
+                    item_id=catalog[item.row].item_id,
                     rank=place,
                     score=item.score,
                     reasons=[explainer.reason(kind, rows) for kind, rows in item.reasons],
-                    properties=self._properties(item.row) if request.include_properties else None,
+                    properties=ItemProperties.of(catalog[item.row])
+                    if request.include_properties
+                    else None,
                 )
                 for place, item in enumerate(record.items, start=1)
             ],
@@ -266,9 +268,6 @@ class Recommender:
             return False
         self._metrics.recommendations.labels(served.model_version, served.effort).inc()
         return True
-
-    def _properties(self, row: int) -> ItemProperties:
-        return ItemProperties.model_validate(self._items.catalog[row].model_dump())
 
 
 def _left(deadline: float | None) -> float | None:

@@ -46,7 +46,7 @@ async def put_item(
     await service.live.change(service.model, item_id, decide)
     if new:
         response.status_code = 201
-    return _document(Item.model_validate({"item_id": item_id, **values}))
+    return ItemDocument.of(Item.model_validate({"item_id": item_id, **values}))
 
 
 @router.patch("/{item_id}", responses=problems(404, 409, 503))
@@ -71,7 +71,7 @@ async def patch_item(item_id: PathId, body: ItemPatch, service: Service) -> Item
 
     await service.live.change(service.model, item_id, decide)
     assert after
-    return _document(after)
+    return ItemDocument.of(after)
 
 
 @router.delete("/{item_id}", status_code=204, responses=problems(404, 409, 503))
@@ -95,10 +95,6 @@ def _trained(service: ServiceState, item_id: str) -> Item | None:
     catalog = service.model.bundle.catalog
     row = catalog.row(item_id)
     return None if row is None else catalog[row]
-
-
-def _document(item: Item) -> ItemDocument:
-    return ItemDocument.model_validate(item.model_dump())
 
 
 def _each_property(item: Item, values: dict[str, Any]) -> dict[str, Any]:

@@ -44,9 +44,7 @@ def search_items(
     """Items by words of their title, id, brand and categories, the most popular first."""
     items = model.items
     found = items.search.find(query, limit)
-    return FoundItems(
-        items=[ItemDocument.model_validate(items.catalog[row].model_dump()) for row in found]
-    )
+    return FoundItems(items=[ItemDocument.of(items.catalog[row]) for row in found])
 
 
 popular = APIRouter(tags=["items"])
@@ -118,7 +116,7 @@ def similar_items(
 @router.get("/{item_id}", responses=problems(404))
 async def item(item_id: PathId, model: Model) -> ItemDocument:
     """One item as the catalogue knows it."""
-    return ItemDocument.model_validate(model.items.catalog[_row(model.items, item_id)].model_dump())
+    return ItemDocument.of(model.items.catalog[_row(model.items, item_id)])
 
 
 def _row(items: Snapshot, item_id: str) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from model_export.contract.catalog import Item
 from model_export.contract.config import Effort
 from service.api.explanation import (
     Explanation,
@@ -159,6 +160,11 @@ class ItemProperties(BaseModel):
     properties: dict[str, Any] = Field(
         description="Every other column of the catalogue.", examples=[{"price": 649}]
     )
+
+    @classmethod
+    def of(cls, item: Item) -> Self:
+        """What is shown of an item."""
+        return cls.model_validate(item.model_dump())
 
 
 class ItemDocument(ItemProperties):
