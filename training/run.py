@@ -161,16 +161,11 @@ class Run:
 @torch.no_grad()
 def loop_tables(model: StreamRec, items: CatalogItems, index: PrefixIndex) -> LoopTables:
     """The tables that the loop reads, as the network sees the items."""
-    trie: dict[str, np.ndarray] = {}
-    for level in range(index.levels):
-        trie[f"child_codes_{level}"] = index.child_codes[level]
-        trie[f"first_child_{level}"] = index.first_child[level]
-        trie[f"leaf_range_{level}"] = index.leaf_range[level]
     return LoopTables(
         item_vectors=model.item_targets().cpu().numpy(),
         item_inputs=model.item_inputs().cpu().numpy(),
         item_texts=items.texts,
-        trie=trie,
+        trie=index.tables(),
         leaf_items=index.leaf_items,
     )
 

@@ -9,9 +9,12 @@ prefix sums. An unknown prefix does not exist here, so a constraint can never fa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model_export.contract.graph_io import trie_inputs
 
 
 @dataclass(frozen=True)
@@ -68,3 +71,8 @@ class PrefixIndex:
     @property
     def levels(self) -> int:
         return len(self.child_codes)
+
+    def tables(self) -> dict[str, NDArray[np.int64]]:
+        """The tables of each level, under the names of `trie_inputs`."""
+        by_level = zip(self.child_codes, self.first_child, self.leaf_range, strict=True)
+        return dict(zip(trie_inputs(self.levels), chain.from_iterable(by_level), strict=True))

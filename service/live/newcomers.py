@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_export.contract.bundle import Bundle
-from model_export.contract.graph_io import trie_inputs
 from model_export.contract.item_encoder import ItemEncoder, scaled_texts
 from model_export.contract.item_tokenizer import ItemTokenizer
 from model_export.contract.prefix_index import PrefixIndex
@@ -89,10 +88,7 @@ class Newcomers:
         elif len(self._codes) > len(self._base.item_vectors):
             rows = np.array(sorted(leaves))
             index = PrefixIndex.build(self._codes.view[rows])
-            names = trie_inputs(self._vocabulary.levels)
-            parts = zip(index.child_codes, index.first_child, index.leaf_range, strict=True)
-            trie = dict(zip(names, (table for part in parts for table in part), strict=True))
-            leaf_items = rows[index.leaf_items]
+            trie, leaf_items = index.tables(), rows[index.leaf_items]
         tables = LoopTables(
             item_vectors=self.vectors.view,
             item_inputs=self._inputs.view,
