@@ -1,5 +1,6 @@
-"""`python -m streamrec`, which is also how torchrun starts it."""
+"""`python -m streamrec`, which is also how torchrun starts it; processes of a training import it."""
 
 from streamrec.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,16 +1,20 @@
 """One process or many, CPU or GPU: the stages are written once for all of them.
 
-Under `torchrun` every process reads its own part of each batch and DDP averages the gradients (NCCL
-between GPUs, gloo between CPUs), so that many processes take the steps that one would take with the
-same batches. The first process alone judges and writes; all processes see one run directory.
+Every process, started by `torchrun` or by `training.cores`, reads its own part of each batch and DDP
+averages the gradients (NCCL between GPUs, gloo between CPUs), so that many processes take the steps that
+one would take with the same batches. The first process alone judges and writes; all processes see one
+run directory.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -28,9 +32,40 @@ PATIENCE = timedelta(days=1)
 T = TypeVar("T")
 
 
-@contextmanager
-def processes(device: str) -> Iterator[None]:
-    """Work on a device, together with the other processes that torchrun started.
+@dataclass(frozen=True)
+class Meeting:
+    """Where processes of one machine find each other when torchrun did not bring them together.
+
+    Attributes:
+        folder: that all of them see; empty at first.
+        rank: number of this process, from 0.
+        count: of all processes.
+    """
+
+    folder: Path
+    rank: int
+    count: int
+
+    def seat(self, rank: int) -> Meeting:
+        """The same meeting for another process."""
+        return replace(self, rank=rank)
+
+    def missing(self) -> int:
+        """How many processes have not come yet, the first not counted."""
+        return self.count - 1 - len(list(self.folder.glob("*.here")))
+
+    def join(self) -> None:
+        """Come, and wait for the others."""
+        if self.rank:
+            (self.folder / f"{self.rank}.here").touch()
+        dist.init_process_group(
+            "gloo", init_method=f"file://{self.folder / 'store'}", timeout=PATIENCE,
+            rank=self.rank, world_size=self.count,
+        )  # fmt: skip
+
+
+def on_gpu(device: str) -> bool:
+    """Whether work goes to a GPU.
 
     Args:
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
@@ -42,19 +77,34 @@ def processes(device: str) -> Iterator[None]:
         raise ConfigError(f"device {device!r} is not one of {', '.join(DEVICES)}")
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("no GPU can be used: torch sees none; choose --device cpu")
-    on_gpu = device != "cpu" and torch.cuda.is_available()
-    if on_gpu:
+    return device != "cpu" and torch.cuda.is_available()
+
+
+@contextmanager
+def processes(device: str, meeting: Meeting | None = None) -> Iterator[None]:
+    """Work on a device, together with the other processes of a meeting or of torchrun.
+
+    Args:
+        device: as for `on_gpu`.
+        meeting: of processes that torchrun did not start.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    gpu = on_gpu(device)
+    if gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         torch.set_default_device("cuda")
         torch.set_float32_matmul_precision("high")
-    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if together:
-        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    if meeting:
+        meeting.join()
+    elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        dist.init_process_group("nccl" if gpu else "gloo", timeout=PATIENCE)
     try:
         yield
     finally:
         torch.set_default_device(None)
-        if together:
+        if dist.is_initialized():
             dist.destroy_process_group()
 
 
@@ -131,14 +181,19 @@ def data_parallel(
     Args:
         bfloat16: multiply matrices in bfloat16 on a GPU.
     """
-    on_gpu = torch.get_default_device().type == "cuda"
-    if on_gpu:
+    gpu = torch.get_default_device().type == "cuda"
+    if gpu:
         for stack in ("encoder", "decoder"):
             for layer in getattr(model, stack, ()):
                 layer.compile(dynamic=True)
-    step: nn.Module = _Step(model, losses, on_gpu and bfloat16)
+    step: nn.Module = _Step(model, losses, gpu and bfloat16)
     if dist.is_initialized():
-        step = DistributedDataParallel(step, broadcast_buffers=False, find_unused_parameters=True)
+        with warnings.catch_warnings():
+            # The name of broadcast_buffers changes between the versions of torch that will do.
+            warnings.simplefilter("ignore", FutureWarning)
+            step = DistributedDataParallel(
+                step, broadcast_buffers=False, find_unused_parameters=True
+            )
     return step
 
 

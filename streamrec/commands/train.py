@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streamrec.options import ConfigFile, InteractionsFile, new_folder
+
+if TYPE_CHECKING:  # torch takes seconds to load
+    from training.args import RunConfig
+    from training.steps import StepName
+    from training.summary import Summary
 
 
 def train(
@@ -36,7 +41,12 @@ def train(
         str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")
     ] = "auto",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores")
+        int | None,
+        typer.Option(
+            min=1,
+            help="CPU cores to work on; 1 gives the same weights to the byte.",
+            show_default="all",
+        ),
     ] = None,
 ) -> None:
     """Learn from interactions: prepare → items → stage 1 → stage 2 → stage 3.
@@ -69,26 +79,43 @@ def train(
     # Takes seconds, so not before what was given is known to be of use.
     from streamrec.threads import load_torch
 
-    load_torch(threads)
-    from streamrec.console import OUT, progress_bars, remark
+    load_torch()
+    from streamrec.console import OUT, remark
     from streamrec.tables import stages_table
+    from training.cores import on_cores
+
+    done = on_cores(threads, device, _steps, interactions, items, run, settings, seed, last)
+    if done is None:
+        return
+    summary, report = done
+    if summary:
+        OUT.print(stages_table(summary))
+    remark(f"see {report}")
+
+
+def _steps(
+    interactions: Path,
+    items: Path | None,
+    path: Path,
+    config: RunConfig,
+    seed: int,
+    last: StepName,
+) -> tuple[Summary, Path] | None:
+    """All steps in one of several processes; the first one tells how it goes, and sums up."""
+    from streamrec.console import progress_bars, remark
     from training import distributed
     from training.pipeline import train as train_steps
     from training.report import write_report
     from training.summary import summarise
 
-    with distributed.processes(device):
-        first = distributed.is_first()
-        with progress_bars(shown=first) as bars:
-            tell = remark if first else _silent
-            trained = train_steps(interactions, items, run, settings, seed, bars, tell, last)
-            if not first:
-                return
-            summary = summarise(trained, bars)
-            report = write_report(trained, summary)
-    if summary:
-        OUT.print(stages_table(summary))
-    remark(f"see {report}")
+    first = distributed.is_first()
+    with progress_bars(shown=first) as bars:
+        tell = remark if first else _silent
+        run = train_steps(interactions, items, path, config, seed, bars, tell, last)
+        if not first:
+            return None
+        summary = summarise(run, bars)
+        return summary, write_report(run, summary)
 
 
 def _silent(_: str) -> None:

@@ -66,13 +66,16 @@ def test_two_processes_go_on_where_one_stopped_and_along_the_same_curve(tmp_path
     assert one[-1].sum() < one[0].sum()
 
 
-def test_every_step_runs_in_several_processes(shop: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["torchrun", "streamrec"])
+def test_every_step_runs_in_several_processes(by: str, shop: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    torchrun(
-        2, "streamrec", "train", "--interactions", shop / "interactions.csv",
-        "--items", shop / "items.csv", "--config", shop / "config.toml", "--run", run,
-        "--threads", 1,
-    )  # fmt: skip
+    if by == "torchrun":
+        torchrun(
+            2, "streamrec", "train", "--interactions", shop / "interactions.csv",
+            "--items", shop / "items.csv", "--config", shop / "config.toml", "--run", run,
+        )  # fmt: skip
+    else:
+        train_shop(shop, run, "--threads", 2)
     again = train_shop(shop, run)
     for step in STEPS:
         assert f"{step}: unchanged, skipped" in again.stderr

@@ -1,0 +1,91 @@
+"""One command works on all cores: processes that find each other, share the work and end together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from model_export.contract.errors import DataError, RunError
+from training import distributed
+from training.cores import on_cores
+
+
+def whereabouts(folder: Path) -> tuple[float, int]:
+    """Sum of the numbers of all processes, and how many these are."""
+    (folder / str(distributed.rank())).write_text(str(os.getpid()))
+    return distributed.total([float(distributed.rank())])[0], distributed.count()
+
+
+@pytest.mark.parametrize(("cores", "sum_of_ranks"), [(1, 0.0), (2, 1.0), (3, 3.0)])
+def test_each_core_has_a_process(cores: int, sum_of_ranks: float, tmp_path: Path) -> None:
+    assert on_cores(cores, "cpu", whereabouts, tmp_path) == (sum_of_ranks, cores)
+    assert {file.name for file in tmp_path.iterdir()} == set(map(str, range(cores)))
+    assert int((tmp_path / "0").read_text()) == os.getpid()
+    assert distributed.count() == 1
+
+
+def refuse() -> None:
+    """As the first process does that finds a wrong file, while the others wait for it."""
+    if distributed.is_first():
+        raise DataError("row 3 is wrong")
+    distributed.wait()
+
+
+def test_what_is_wrong_for_the_first_process_ends_all() -> None:
+    with pytest.raises(DataError, match="row 3 is wrong"):
+        on_cores(2, "cpu", refuse)
+
+
+def be_killed() -> None:
+    """As when the system lacks memory, while the first process waits for the others."""
+    if not distributed.is_first():
+        os.kill(os.getpid(), signal.SIGKILL)
+    distributed.wait()
+
+
+def test_a_killed_process_is_told_in_a_sentence() -> None:
+    with pytest.raises(RunError, match=r"ended by the system .*SIGKILL.* --threads 1"):
+        on_cores(2, "cpu", be_killed)
+
+
+def work_on(folder: Path) -> None:
+    """Without end, after a file has told that it has begun."""
+    whereabouts(folder)
+    while True:
+        distributed.wait()
+
+
+@pytest.mark.parametrize(
+    ("number", "of_all"), [("SIGINT", True), ("SIGINT", False), ("SIGKILL", False)]
+)
+def test_no_process_is_left_behind(number: str, of_all: bool, tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from tests.training.test_cores import work_on;"
+        f"from training.cores import on_cores; on_cores(2, 'cpu', work_on, Path({str(tmp_path)!r}))"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", program], start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    while len(list(tmp_path.iterdir())) < 2:
+        assert first.poll() is None
+        time.sleep(0.02)
+    (os.killpg if of_all else os.kill)(first.pid, signal.Signals[number])
+    _, said = first.communicate(timeout=60)
+    assert not said or said.endswith("KeyboardInterrupt\n")
+    while is_alive(first.pid):
+        time.sleep(0.02)
+
+
+def is_alive(group: int) -> bool:
+    """Whether a process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
