@@ -36,6 +36,15 @@ FreshEvidence = Annotated[
         "held out to measure accuracy; the weights stay as they were learnt.",
     ),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        help="CPU cores to work on; with 1, the same seed gives the same weights to the byte.",
+        show_default="all",
+    ),
+]
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Directory that `streamrec train` wrote.")
 ]

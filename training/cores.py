@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import joblib
 import torch
+from threadpoolctl import threadpool_limits
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, spawn
 
 from model_export.contract.errors import RunError
@@ -51,14 +52,24 @@ def on_cores(cores: int | None, device: str, work: Callable[..., T], *job: objec
     alone = "WORLD_SIZE" in os.environ or distributed.on_gpu(device)
     count = 1 if alone else min(cores, MOST_PROCESSES)
     threads = cores // count
-    torch.set_num_threads(threads)
     if count == 1:
-        with distributed.processes(device):
-            return work(*job)
+        return _do(threads, device, None, work, job)
     with TemporaryDirectory() as folder:
         meeting = Meeting(Path(folder), 0, count)
-        with _others(meeting, threads, device, work, job), distributed.processes(device, meeting):
-            return work(*job)
+        with _others(meeting, threads, device, work, job):
+            return _do(threads, device, meeting, work, job)
+
+
+def _do(
+    threads: int,
+    device: str,
+    meeting: Meeting | None,
+    work: Callable[..., T],
+    job: tuple[object, ...],
+) -> T:
+    torch.set_num_threads(threads)
+    with threadpool_limits(threads), distributed.processes(device, meeting):
+        return work(*job)
 
 
 @contextmanager
@@ -117,6 +128,4 @@ def _other(
     parent = parent_process()
     if parent is None or not parent.is_alive():
         return
-    torch.set_num_threads(threads)
-    with distributed.processes(device, meeting.seat(number + 1)):
-        work(*job)
+    _do(threads, device, meeting.seat(number + 1), work, job)

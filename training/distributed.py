@@ -139,6 +139,15 @@ def from_first(ask: Callable[[], T]) -> T:
     return found
 
 
+def gathered(mine: T) -> list[T]:
+    """What every process has, the first one's first."""
+    if not dist.is_initialized():
+        return [mine]
+    found: list[Any] = [None] * count()
+    dist.all_gather_object(found, mine)
+    return found
+
+
 def total(values: list[float]) -> list[float]:
     """Sums over all processes."""
     if not dist.is_initialized():

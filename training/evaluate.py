@@ -1,6 +1,7 @@
 """Accuracy under one protocol: leave one out in time order, the whole catalogue ranked, all users.
 
 The figures with `seen removed` are what a user of the service gets; those without are what papers report.
+Processes that work together share the users, and each gets the figures of all.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from model_export.contract.history import encode_history
 from model_export.contract.reasoning import ReasoningLoop, beam_evidence
 from model_export.contract.scoring import Array
+from training import distributed
 from training.data.sequences import Holdout
 from training.metrics import ranking_metrics, target_ranks
 
@@ -30,7 +32,7 @@ def evaluate_loop(
     steps: Sequence[int],
     *,
     parts: bool = False,
-    seen_kept: bool = True,
+    seen_kept: bool = False,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Figures]:
     """Metrics after each number of steps, under names like "4 steps".
@@ -40,11 +42,10 @@ def evaluate_loop(
         steps: numbers of reasoning steps to report, ascending.
         parts: also the ranking by the states alone and by the beam search alone.
         seen_kept: reason once more with the items of the history allowed, for the figures "seen kept".
-        advance: is called with the number of users that were just evaluated.
+        advance: is called with the number of users that were just evaluated, by all processes.
     """
     boards: dict[str, Board] = {}
-    for begin in range(0, len(holdout.targets), BATCH):
-        part = slice(begin, begin + BATCH)
+    for part, users in _own_batches(len(holdout.targets)):
         histories, targets = holdout.histories[part], holdout.targets[part]
         rows = encode_history(histories, max(map(len, histories)))
         unseen = _unseen(histories, len(popularity))
@@ -54,8 +55,21 @@ def evaluate_loop(
         for name, scores in rankings:
             board = boards.setdefault(name, Board(popularity))
             board.add(scores, targets, rows, next(kept)[1] if kept else None)
-        advance(len(targets))
-    return {name: board.figures() for name, board in boards.items()}
+        advance(users)
+    shares = distributed.gathered(boards)
+    return {
+        name: Board.joined([share[name] for share in shares if share]).figures()
+        for name in shares[0]
+    }
+
+
+def _own_batches(users: int) -> Iterator[tuple[slice, int]]:
+    """This process's batches of users, and how many of them all processes look at meanwhile."""
+    together = BATCH * distributed.count()
+    for begin in range(0, users, together):
+        first = begin + BATCH * distributed.rank()
+        if first < users:
+            yield slice(first, first + BATCH), min(together, users - begin)
 
 
 def _rankings(
@@ -85,15 +99,20 @@ def beam_weight_figures(
 ) -> dict[float, float]:
     """NDCG@10 after the most steps, seen items removed, for each weight of the beam search."""
     ranks: dict[float, list[NDArray[np.int64]]] = {weight: [] for weight in weights}
-    for begin in range(0, len(holdout.targets), BATCH):
-        part = slice(begin, begin + BATCH)
+    for part, _ in _own_batches(len(holdout.targets)):
         histories = holdout.histories[part]
         allowed = _unseen(histories, len(loop.tables.item_vectors))
         *_, step = loop.run(histories, allowed)
         beams = beam_evidence(*loop.search(step), allowed.shape[1])
         for weight, found in ranks.items():
             found.append(target_ranks(step.scores + weight * beams, holdout.targets[part]))
-    return {w: ranking_metrics(np.concatenate(found))["ndcg@10"] for w, found in ranks.items()}
+    shares = distributed.gathered(ranks)
+    return {
+        weight: ranking_metrics(np.concatenate([r for share in shares for r in share[weight]]))[
+            "ndcg@10"
+        ]
+        for weight in weights
+    }
 
 
 def _unseen(histories: Sequence[NDArray[np.int64]], n_items: int) -> NDArray[np.bool_]:
@@ -104,13 +123,27 @@ def _unseen(histories: Sequence[NDArray[np.int64]], n_items: int) -> NDArray[np.
 
 
 class Board:
-    """Collects rankings and sums them up."""
+    """Collects rankings and sums them up.
+
+    Attributes:
+        ranks: of each target, seen items removed.
+        ranks_kept: the same, seen items kept, where that was asked for.
+    """
 
     def __init__(self, popularity: NDArray[np.int64]) -> None:
+        self.ranks = np.zeros(0, dtype=np.int64)
+        self.ranks_kept = np.zeros(0, dtype=np.int64)
         self._popularity = popularity
-        self._ranks: list[NDArray[np.int64]] = []
-        self._ranks_unseen: list[NDArray[np.int64]] = []
         self._shown = np.zeros(len(popularity), dtype=np.int64)
+
+    @classmethod
+    def joined(cls, boards: Sequence[Board]) -> Board:
+        """One board of all that several collected."""
+        whole = cls(boards[0]._popularity)
+        whole.ranks = np.concatenate([board.ranks for board in boards])
+        whole.ranks_kept = np.concatenate([board.ranks_kept for board in boards])
+        whole._shown = np.sum([board._shown for board in boards], axis=0)
+        return whole
 
     def add(
         self,
@@ -122,24 +155,19 @@ class Board:
         """Rankings (B, N) for targets (B,) after right-aligned histories (B, H).
 
         Args:
-            kept: the rankings where items of the history may be recommended again; `scores` too if
-                not given.
+            kept: the rankings where items of the history may be recommended again.
         """
-        self._ranks.append(target_ranks(scores if kept is None else kept, targets))
-        self._ranks_unseen.append(target_ranks(scores, targets, histories))
+        self.ranks = np.concatenate([self.ranks, target_ranks(scores, targets, histories)])
+        if kept is not None:
+            self.ranks_kept = np.concatenate([self.ranks_kept, target_ranks(kept, targets)])
         unseen = np.concatenate([scores, np.zeros((len(scores), 1), scores.dtype)], 1)
         np.put_along_axis(unseen, histories, -np.inf, 1)
         top = np.argpartition(-unseen[:, :-1], min(TOP, unseen.shape[1] - 2), axis=1)[:, :TOP]
         self._shown += np.bincount(top.ravel(), minlength=len(self._shown))
 
-    @property
-    def ranks(self) -> NDArray[np.int64]:
-        """(users,) rank of each target, seen items removed."""
-        return np.concatenate(self._ranks_unseen)
-
     def figures(self) -> Figures:
-        """Recall and NDCG with seen items removed and kept, coverage, mean popularity shown."""
-        kept = ranking_metrics(np.concatenate(self._ranks))
+        """Recall and NDCG, where asked for also seen kept; coverage and popularity of what is shown."""
+        kept = ranking_metrics(self.ranks_kept) if len(self.ranks_kept) else {}
         return {
             **ranking_metrics(self.ranks),
             **{f"{name} seen kept": value for name, value in kept.items()},

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +58,10 @@ def train_epochs(
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=optim.learning_rate, weight_decay=optim.weight_decay)
-    judge = validate and partial(distributed.from_first, validate)
     losses = distributed.data_parallel(model, losses)
     course = Course(
         folder, model, optimizer,
-        lambda: {"epoch": 0, "best": judge()["objective"] if judge else None, "best_epoch": 0},
+        lambda: {"epoch": 0, "best": validate()["objective"] if validate else None, "best_epoch": 0},
     )  # fmt: skip
     state = course.state
     task = progress.add_task(stage, total=optim.epochs, completed=state["epoch"])
@@ -75,14 +73,14 @@ def train_epochs(
             model, optimizer, windows, losses, optim, epoch, rng,
             lambda done: progress.update(task, completed=done),
         )  # fmt: skip
-        metrics = judge() if judge else {}
+        metrics = validate() if validate else {}
         seconds = time.perf_counter() - began
         state["epoch"] = epoch
         course.keep(
             {"epoch": epoch, "losses": means, "metrics": metrics, "seconds": seconds},
             metrics.get("objective"), best_epoch=epoch,
         )  # fmt: skip
-        reached = f"  N@10 {metrics['objective']:.4f}" if judge else ""
+        reached = f"  N@10 {metrics['objective']:.4f}" if validate else ""
         progress.update(task, completed=epoch, description=stage + reached)
     progress.update(task, total=state["epoch"], completed=state["epoch"])
     return course.finish()

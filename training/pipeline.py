@@ -271,7 +271,7 @@ def _validator(run: Run, model: StreamRec, *, steps: int) -> Callable[[], dict[s
         silent = run.items.evidence.scorer({"state": 1.0})
         figures = evaluate_loop(
             run.loop(model, silent, None), held_out, run.items.evidence.popularity,
-            sorted({0, steps}), seen_kept=False,
+            sorted({0, steps}),
         )  # fmt: skip
         ndcg = {name: values["ndcg@10"] for name, values in figures.items()}
         return {**ndcg, "objective": ndcg[step_name(steps)]}

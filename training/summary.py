@@ -11,6 +11,7 @@ from model_export.contract.errors import RunError
 from model_export.contract.files import write_json
 from model_export.contract.reasoning import ReasoningLoop
 from model_export.contract.scoring import DEFAULT_WEIGHTS
+from training import distributed
 from training.data.sequences import Split
 from training.evaluate import Figures, evaluate_loop
 from training.run import NETWORK_STEPS, Run
@@ -54,7 +55,13 @@ def finished_models(run: Run) -> list[StepName]:
 
 
 def evaluate_after(
-    run: Run, step: StepName, split: Split, progress: Progress, *, network_only: bool = False
+    run: Run,
+    step: StepName,
+    split: Split,
+    progress: Progress,
+    *,
+    network_only: bool = False,
+    seen_kept: bool = False,
 ) -> dict[str, Figures]:
     """Figures of the model as a step of MODEL_STEPS left it, for every number of reasoning steps.
 
@@ -67,7 +74,7 @@ def evaluate_after(
     task = progress.add_task(f"evaluate {step}, {what}", total=len(holdout.targets))
     return evaluate_loop(
         _loop_after(run, step, network_only), holdout, run.items.evidence.popularity,
-        range(run.config.model.max_steps + 1),
+        range(run.config.model.max_steps + 1), seen_kept=seen_kept,
         advance=lambda users: progress.advance(task, users),
     )  # fmt: skip
 
@@ -104,9 +111,11 @@ def summarise(run: Run, progress: Progress) -> Summary:
             else summary["stage2_finetune"].network,
             evaluate_after(run, step, "valid", progress),
         )
-    write_json(
-        run.folder.path / "summary.json", {step: asdict(stage) for step, stage in summary.items()}
-    )
+    if distributed.is_first():
+        write_json(
+            run.folder.path / "summary.json",
+            {step: asdict(stage) for step, stage in summary.items()},
+        )
     return summary
 
 

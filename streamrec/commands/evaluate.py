@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamrec.options import FreshEvidence, RunArgument
+from streamrec.options import FreshEvidence, RunArgument, Threads
+
+if TYPE_CHECKING:  # torch takes seconds to load
+    from training.data.sequences import Split
+    from training.evaluate import Figures
+    from training.steps import StepName
 
 
 class SplitName(StrEnum):
@@ -32,6 +38,7 @@ def evaluate(
         ),
     ] = None,
     fresh_evidence: FreshEvidence = False,
+    threads: Threads = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Recall and NDCG at 5 and 10 for every number of reasoning steps, coverage and popularity.
@@ -47,10 +54,11 @@ def evaluate(
     from streamrec.threads import load_torch
 
     load_torch()
-    from streamrec.console import OUT, progress_bars, remark
+    from streamrec.console import OUT, remark
     from streamrec.tables import figures_table
+    from training.cores import on_cores
     from training.run import Run
-    from training.summary import MODEL_STEPS, evaluate_after, finished_models
+    from training.summary import MODEL_STEPS, finished_models
 
     opened = Run.open(run)
     step = stage or finished_models(opened)[-1]
@@ -63,11 +71,23 @@ def evaluate(
             f"{run} is not trained to the end: these are the figures after {step}, "
             f"before {' and '.join(MODEL_STEPS[MODEL_STEPS.index(step) + 1 :])}"
         )
-    if fresh_evidence and split is SplitName.test:
-        opened = opened.knowing(opened.sequences.without_newest(1))
-    with progress_bars() as bars:
-        figures = evaluate_after(opened, step, split.value, bars)
+    fresh = fresh_evidence and split is SplitName.test
+    figures = on_cores(threads, "cpu", _figures, run, step, split.value, fresh)
     if as_json:
         typer.echo(json.dumps({"run": str(run), "split": split, "stage": step, "figures": figures}))
     else:
         OUT.print(figures_table(figures, f"{run}, {split}, after {step}"))
+
+
+def _figures(path: Path, step: StepName, split: Split, fresh: bool) -> dict[str, Figures]:
+    """Figures of all users in each of several processes; the first one shows how it goes."""
+    from streamrec.console import progress_bars
+    from training import distributed
+    from training.run import Run
+    from training.summary import evaluate_after
+
+    run = Run.open(path)
+    if fresh:
+        run = run.knowing(run.sequences.without_newest(1))
+    with progress_bars(shown=distributed.is_first()) as bars:
+        return evaluate_after(run, step, split, bars, seen_kept=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamrec.options import ConfigFile, InteractionsFile, new_folder
+from streamrec.options import ConfigFile, InteractionsFile, Threads, new_folder
 
 if TYPE_CHECKING:  # torch takes seconds to load
     from training.args import RunConfig
@@ -40,14 +40,7 @@ def train(
     device: Annotated[
         str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")
     ] = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="CPU cores to work on; 1 gives the same weights to the byte.",
-            show_default="all",
-        ),
-    ] = None,
+    threads: Threads = None,
 ) -> None:
     """Learn from interactions: prepare → items → stage 1 → stage 2 → stage 3.
 
@@ -112,10 +105,8 @@ def _steps(
     with progress_bars(shown=first) as bars:
         tell = remark if first else _silent
         run = train_steps(interactions, items, path, config, seed, bars, tell, last)
-        if not first:
-            return None
         summary = summarise(run, bars)
-        return summary, write_report(run, summary)
+        return (summary, write_report(run, summary)) if first else None
 
 
 def _silent(_: str) -> None:

@@ -14,10 +14,11 @@ SCORES = np.float32([[5, 4, 3, 2, 1] + [0] * 15, [5, 4, 3, 2, 1] + [0] * 15])
 def test_a_board_sums_up_both_protocols() -> None:
     board = Board(np.arange(20))
     histories = np.array([[PADDING, PADDING], [0, 1]])
-    board.add(SCORES[:1], np.array([2]), histories[:1])
-    board.add(SCORES[1:], np.array([2]), histories[1:])
+    board.add(SCORES[:1], np.array([2]), histories[:1], SCORES[:1])
+    board.add(SCORES[1:], np.array([2]), histories[1:], SCORES[1:])
     figures = board.figures()
     assert board.ranks.tolist() == [3, 1]
+    assert board.ranks_kept.tolist() == [3, 3]
     assert figures["ndcg@10"] == pytest.approx((1 / math.log2(4) + 1) / 2)
     assert figures["ndcg@10 seen kept"] == pytest.approx(1 / math.log2(4))
     assert figures["recall@5"] == figures["recall@5 seen kept"] == 1

@@ -131,20 +131,21 @@ def cross_fitted_lists(
         )  # fmt: skip
         folds.append(Fold(np.flatnonzero(fold_of == number), logits))
     weights_file = folder / "mix.json"
-    if not weights_file.is_file() and distributed.is_first():
+    own = slice(distributed.rank(), None, distributed.count())
+    if not weights_file.is_file():
         limit = min(PROBE_LISTS, settings.max_lists)
-        probe = [fold.lists(training, text, config, limit, DEFAULT_WEIGHTS) for fold in folds]
-        write_json(weights_file, fit_mix_weights(CandidateLists.join(probe), MIX))
+        mine = [fold.lists(training, text, config, limit, DEFAULT_WEIGHTS) for fold in folds[own]]
+        probe = [lists for share in distributed.gathered(mine) for lists in share]
+        if distributed.is_first():
+            write_json(weights_file, fit_mix_weights(CandidateLists.join(probe), MIX))
     distributed.wait()
     weights = read_json(weights_file, f"delete {folder} and train again")
-    parts = []
-    for number, fold in enumerate(folds):
-        file = folder / f"lists-{number}.npz"
-        if not file.is_file() and distributed.is_first():
+    files = [folder / f"lists-{number}.npz" for number in range(settings.folds)]
+    for fold, file in zip(folds[own], files[own], strict=True):
+        if not file.is_file():
             fold.lists(training, text, config, settings.max_lists, weights).save(file)
-        distributed.wait()
-        parts.append(CandidateLists.load(file))
-    return CandidateLists.join(parts), weights
+    distributed.wait()
+    return CandidateLists.join([CandidateLists.load(file) for file in files]), weights
 
 
 @dataclass(frozen=True)

@@ -83,9 +83,8 @@ def reinforce(
     policy = reinforced_parameters(model)
     optimizer = torch.optim.AdamW(policy, lr=config.learning_rate, weight_decay=0)
     log_probs = distributed.data_parallel(model, partial(policy_log_probs, model), bfloat16=False)
-    judge = partial(distributed.from_first, validate)
     share = distributed.rank(), distributed.count()
-    course = Course(folder, model, optimizer, lambda: {"step": 0, "best": judge()["objective"]})
+    course = Course(folder, model, optimizer, lambda: {"step": 0, "best": validate()["objective"]})
     state = course.state
     task = progress.add_task("stage 3", total=config.steps, completed=state["step"])
     model.eval()
@@ -100,7 +99,7 @@ def reinforce(
                 update(model, reference, log_probs, batch, trie, optimizer, policy, config, rng)
             )
             progress.update(task, completed=state["step"])
-        metrics = judge()
+        metrics = validate()
         means = {
             key: distributed.mean(float(np.mean([r[key] for r in records]))) for key in records[0]
         }
