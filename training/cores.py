@@ -6,6 +6,7 @@ process takes half of every batch.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from model_export.contract.errors import RunError
 from training import distributed
 from training.distributed import Meeting
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""As glibc's malloc.h numbers them."""
 MOST_PROCESSES = 4
 """More would share batches of a few hundred examples; the other cores are threads of these."""
 SECONDS_TO_DIE = 5.0
@@ -67,9 +70,21 @@ def _do(
     work: Callable[..., T],
     job: tuple[object, ...],
 ) -> T:
+    _keep_pages()
     torch.set_num_threads(threads)
     with threadpool_limits(threads), distributed.processes(device, meeting):
         return work(*job)
+
+
+def _keep_pages() -> None:
+    """Have glibc keep the memory that one step frees for the next, which needs as much of it again.
+
+    New pages from the kernel for every large tensor cost a step of training an eighth of its time.
+    """
+    allocator = ctypes.CDLL(None)
+    if hasattr(allocator, "mallopt"):
+        allocator.mallopt(M_MMAP_THRESHOLD, 2**30)
+        allocator.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @contextmanager
