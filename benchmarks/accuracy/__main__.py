@@ -6,7 +6,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, get_args
 
-import torch
 import typer
 
 from benchmarks.accuracy.baselines import GRIDS
@@ -17,11 +16,13 @@ from benchmarks.accuracy.reasoner import shipped
 from benchmarks.accuracy.results import Row
 from benchmarks.accuracy.tables import report
 from model_export.contract.files import atomic_path, write_json
-from streamrec.console import progress_bars, remark
-from training.args import RunConfig, load_config
+from streamrec.console import remark
+from streamrec.job import train_and_tell
+from streamrec.options import Threads
+from training.args import load_config
+from training.cores import on_cores
 from training.data.prepare import Dataset, prepare
 from training.data.sequences import Split
-from training.pipeline import train
 from training.run import Run
 
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -57,14 +58,12 @@ def main(
     split: Annotated[
         list[SplitName] | None, typer.Option(help="Repeatable.", show_default="both")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Measure baselines and our own model; write results.json, results.md and pictures."""
     names = baseline or list(GRIDS)
     if unknown := sorted(set(names) - set(GRIDS)):
         raise typer.BadParameter(f"{unknown} are not of {list(GRIDS)}", param_hint="--baseline")
-    if threads:
-        torch.set_num_threads(threads)
     splits = [name for name in SPLITS if split is None or name in split]
     data = prepare(
         dataset / "interactions.csv", items_of(dataset), min_interactions=min_interactions
@@ -79,7 +78,11 @@ def main(
         same_data(opened, data)
     rows = list(measure_baselines(data, names, splits, seeds, remark))
     if not baselines_only:
-        runs = runs or [_train(dataset, out, settings, seed) for seed in range(seeds)]
+        files = dataset / "interactions.csv", items_of(dataset)
+        runs = runs or [
+            on_cores(threads, "auto", train_and_tell, *files, out / f"run-{seed}", settings, seed)
+            for seed in range(seeds)
+        ]
         for opened in runs:
             rows += measure_run(opened, splits, remark)
     write(dataset.name, data, rows, runs, out)
@@ -89,14 +92,6 @@ def items_of(dataset: Path) -> Path | None:
     """The items file of a dataset folder; None where it has none."""
     path = dataset / "items.csv"
     return path if path.is_file() else None
-
-
-def _train(dataset: Path, out: Path, config: RunConfig, seed: int) -> Run:
-    with progress_bars() as bars:
-        return train(
-            dataset / "interactions.csv", items_of(dataset), out / f"run-{seed}", config, seed,
-            bars, remark,
-        )  # fmt: skip
 
 
 def write(name: str, data: Dataset, rows: list[Row], runs: list[Run], out: Path) -> None:

@@ -51,7 +51,7 @@ def evaluate(
       streamrec evaluate run --split test
       streamrec evaluate run --stage stage1 --json
     """
-    from streamrec.threads import load_torch
+    from streamrec.torch_loading import load_torch
 
     load_torch()
     from streamrec.console import OUT, remark

@@ -28,7 +28,7 @@ def export(
       streamrec export run --bundle bundle
       streamrec export run --bundle bundle --fresh-evidence
     """
-    from streamrec.threads import load_torch
+    from streamrec.torch_loading import load_torch
 
     load_torch()
     from model_export.export import export_bundle

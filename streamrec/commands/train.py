@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streamrec.options import ConfigFile, InteractionsFile, Threads, new_folder
 
 if TYPE_CHECKING:  # torch takes seconds to load
-    from training.args import RunConfig
-    from training.steps import StepName
     from training.summary import Summary
 
 
@@ -70,14 +68,16 @@ def train(
         check_file(file)
 
     # Takes seconds, so not before what was given is known to be of use.
-    from streamrec.threads import load_torch
+    from streamrec.torch_loading import load_torch
 
     load_torch()
     from streamrec.console import OUT, remark
     from streamrec.tables import stages_table
     from training.cores import on_cores
 
-    done = on_cores(threads, device, _steps, interactions, items, run, settings, seed, last)
+    done = on_cores(
+        threads, device, _train_and_sum_up, interactions, items, run, settings, seed, last
+    )
     if done is None:
         return
     summary, report = done
@@ -86,28 +86,16 @@ def train(
     remark(f"see {report}")
 
 
-def _steps(
-    interactions: Path,
-    items: Path | None,
-    path: Path,
-    config: RunConfig,
-    seed: int,
-    last: StepName,
-) -> tuple[Summary, Path] | None:
-    """All steps in one of several processes; the first one tells how it goes, and sums up."""
-    from streamrec.console import progress_bars, remark
+def _train_and_sum_up(*job: Any) -> tuple[Summary, Path] | None:
+    """A training and, in the first of its processes, the figures of its stages and its report."""
+    from streamrec.console import progress_bars
+    from streamrec.job import train_and_tell
     from training import distributed
-    from training.pipeline import train as train_steps
     from training.report import write_report
     from training.summary import summarise
 
+    run = train_and_tell(*job)
     first = distributed.is_first()
     with progress_bars(shown=first) as bars:
-        tell = remark if first else _silent
-        run = train_steps(interactions, items, path, config, seed, bars, tell, last)
         summary = summarise(run, bars)
-        return (summary, write_report(run, summary)) if first else None
-
-
-def _silent(_: str) -> None:
-    """What all but the first of several processes say."""
+    return (summary, write_report(run, summary)) if first else None

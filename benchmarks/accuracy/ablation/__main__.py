@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 from benchmarks.accuracy.__main__ import items_of
@@ -17,11 +16,12 @@ from benchmarks.accuracy.ablation.table import ablation_report
 from benchmarks.accuracy.ablation.trial import Trial, judged, mixes_without, start_from
 from benchmarks.accuracy.ablation.variants import Variant, variants
 from model_export.contract.files import atomic_path
-from streamrec.console import OUT, progress_bars, remark
-from training.args import RunConfig, load_config
-from training.pipeline import train
+from streamrec.console import OUT, remark
+from streamrec.job import train_and_tell
+from streamrec.options import Threads
+from training.args import load_config
+from training.cores import on_cores
 from training.run import NETWORK_STEPS, Run
-from training.steps import StepName
 
 
 def main(
@@ -40,7 +40,7 @@ def main(
         str, typer.Option(help=f"Last step to train, of {', '.join(NETWORK_STEPS)}.")
     ] = NETWORK_STEPS[-1],
     list_only: Annotated[bool, typer.Option("--list", help="Name the variants and stop.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Train the base and every variant; write ablation.md with validation figures."""
     settings = load_config(config)
@@ -53,11 +53,13 @@ def main(
     if list_only:
         OUT.print("\n".join(v.name for v in chosen), markup=False, highlight=False)
         return
-    if threads:
-        torch.set_num_threads(threads)
 
     def run_of(planned: Variant) -> Run:
-        return _train(planned, dataset, out, settings, seed, last)
+        return on_cores(
+            threads, "auto", train_and_tell, dataset / "interactions.csv",
+            items_of(dataset) if planned.read_items else None, out / planned.name,
+            planned.config(settings), seed, last,
+        )  # fmt: skip
 
     base = run_of(Variant("base"))
     base_trial, trials = judged(base, "base"), list[Trial]()
@@ -74,17 +76,6 @@ def main(
         remark(f"variant: {planned.name}")
         add(judged(run_of(planned), planned.name))
     remark(f"see {out / 'ablation.md'}")
-
-
-def _train(
-    variant: Variant, dataset: Path, out: Path, base: RunConfig, seed: int, last: StepName
-) -> Run:
-    items = items_of(dataset) if variant.read_items else None
-    with progress_bars() as bars:
-        return train(
-            dataset / "interactions.csv", items, out / variant.name, variant.config(base), seed,
-            bars, remark, last,
-        )  # fmt: skip
 
 
 if __name__ == "__main__":
