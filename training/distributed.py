@@ -30,6 +30,7 @@ PATIENCE = timedelta(days=1)
 """How long processes wait for each other: the first one works alone for long on a large catalogue."""
 
 T = TypeVar("T")
+_is_apart = False
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,30 @@ def processes(device: str, meeting: Meeting | None = None) -> Iterator[None]:
             dist.destroy_process_group()
 
 
+@contextmanager
+def apart() -> Iterator[None]:
+    """Within the block this process works as if it were the only one."""
+    global _is_apart
+    _is_apart = True
+    try:
+        yield
+    finally:
+        _is_apart = False
+
+
+def together() -> bool:
+    """Whether this process shares its work with others."""
+    return dist.is_initialized() and not _is_apart
+
+
 def count() -> int:
-    """Number of processes."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    """Number of processes that share the work."""
+    return dist.get_world_size() if together() else 1
 
 
 def rank() -> int:
     """Number of this process, from 0."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    return dist.get_rank() if together() else 0
 
 
 def is_first() -> bool:
@@ -125,13 +142,13 @@ def is_first() -> bool:
 
 def wait() -> None:
     """Go on when every process has come this far."""
-    if dist.is_initialized():
+    if together():
         dist.barrier()
 
 
 def from_first(ask: Callable[[], T]) -> T:
     """What `ask` returns in the first process; the others wait for it."""
-    if not dist.is_initialized():
+    if not together():
         return ask()
     answer: list[Any] = [ask() if is_first() else None]
     dist.broadcast_object_list(answer)
@@ -141,7 +158,7 @@ def from_first(ask: Callable[[], T]) -> T:
 
 def gathered(mine: T) -> list[T]:
     """What every process has, the first one's first."""
-    if not dist.is_initialized():
+    if not together():
         return [mine]
     found: list[Any] = [None] * count()
     dist.all_gather_object(found, mine)
@@ -150,7 +167,7 @@ def gathered(mine: T) -> list[T]:
 
 def total(values: list[float]) -> list[float]:
     """Sums over all processes."""
-    if not dist.is_initialized():
+    if not together():
         return values
     sums = torch.tensor(values, dtype=torch.float64)
     dist.all_reduce(sums)
@@ -196,7 +213,7 @@ def data_parallel(
             for layer in getattr(model, stack, ()):
                 layer.compile(dynamic=True)
     step: nn.Module = _Step(model, losses, gpu and bfloat16)
-    if dist.is_initialized():
+    if together():
         with warnings.catch_warnings():
             # The name of broadcast_buffers changes between the versions of torch that will do.
             warnings.simplefilter("ignore", FutureWarning)

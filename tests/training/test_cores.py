@@ -30,6 +30,18 @@ def test_each_core_has_a_process(cores: int, sum_of_ranks: float, tmp_path: Path
     assert distributed.count() == 1
 
 
+def work_apart() -> tuple[int, int, list[int]]:
+    """Number and count of a process by itself, and what all of them have afterwards."""
+    with distributed.apart():
+        distributed.wait()
+        alone = distributed.rank(), distributed.count()
+    return *alone, distributed.gathered(distributed.rank())
+
+
+def test_a_process_may_work_apart_for_a_while() -> None:
+    assert on_cores(2, "cpu", work_apart) == (0, 1, [0, 1])
+
+
 def refuse() -> None:
     """As the first process does that finds a wrong file, while the others wait for it."""
     if distributed.is_first():

@@ -123,27 +123,33 @@ def cross_fitted_lists(
     """Lists of all folds that hold their target, and the weights of the mix that made them."""
     settings = config.deliberate
     fold_of = split_users(len(training), settings.folds, seed)
-    folds = []
-    for number in range(settings.folds):
-        logits = fit_network(
-            number, fold_of == number, training, new_model, config,
-            folder / f"fold-{number}", seed, progress,
-        )  # fmt: skip
-        folds.append(Fold(np.flatnonzero(fold_of == number), logits))
+    # A process learns whole folds, which have less to compute in a step than to exchange.
+    own = range(settings.folds)[distributed.rank() :: distributed.count()]
+    with distributed.apart():
+        folds = [
+            Fold(
+                np.flatnonzero(fold_of == number),
+                fit_network(
+                    number, fold_of == number, training, new_model, config,
+                    folder / f"fold-{number}", seed, progress,
+                ),
+            )
+            for number in own
+        ]  # fmt: skip
+    distributed.wait()
     weights_file = folder / "mix.json"
-    own = slice(distributed.rank(), None, distributed.count())
     if not weights_file.is_file():
         limit = min(PROBE_LISTS, settings.max_lists)
-        mine = [fold.lists(training, text, config, limit, DEFAULT_WEIGHTS) for fold in folds[own]]
+        mine = [fold.lists(training, text, config, limit, DEFAULT_WEIGHTS) for fold in folds]
         probe = [lists for share in distributed.gathered(mine) for lists in share]
         if distributed.is_first():
             write_json(weights_file, fit_mix_weights(CandidateLists.join(probe), MIX))
     distributed.wait()
     weights = read_json(weights_file, f"delete {folder} and train again")
     files = [folder / f"lists-{number}.npz" for number in range(settings.folds)]
-    for fold, file in zip(folds[own], files[own], strict=True):
-        if not file.is_file():
-            fold.lists(training, text, config, settings.max_lists, weights).save(file)
+    for fold, number in zip(folds, own, strict=True):
+        if not files[number].is_file():
+            fold.lists(training, text, config, settings.max_lists, weights).save(files[number])
     distributed.wait()
     return CandidateLists.join([CandidateLists.load(file) for file in files]), weights
 
