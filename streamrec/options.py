@@ -41,7 +41,8 @@ Threads = Annotated[
     typer.Option(
         "--threads",
         min=1,
-        help="CPU cores to work on; with 1, the same seed gives the same weights to the byte.",
+        help="CPU cores to work on, by up to four processes with the data in memory each; what one "
+        "learns from a seed is the same to the byte.",
         show_default="all",
     ),
 ]

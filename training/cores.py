@@ -2,145 +2,224 @@
 
 The matrices of these networks are small: a second thread of one process finds little to do, a second
 process takes half of every batch.
+
+    first    start the others ─► wait until all are here ─┐
+    others   load torch ─► here ──────────────────────────┴─► meet ─► work together ─► end
+
+What goes wrong in one is told by the first; the others write nothing and never outlive it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import pickle
 import signal
+import socket
+import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from multiprocessing import parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import joblib
 import torch
+import torch.distributed as dist
 from threadpoolctl import threadpool_limits
-from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, spawn
+from torch.multiprocessing.spawn import spawn
 
 from model_export.contract.errors import RunError
 from training import distributed
-from training.distributed import Meeting
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""As glibc's malloc.h numbers them."""
 MOST_PROCESSES = 4
 """More would share batches of a few hundred examples; the other cores are threads of these."""
-SECONDS_TO_DIE = 5.0
+SECONDS_TO_END = 5.0
 """For a process whose end another one noticed first."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""As glibc's malloc.h numbers them."""
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
-def on_cores(cores: int | None, device: str, work: Callable[..., T], *job: object) -> T:
-    """Do `work(*job)` in several processes at once, which share it by `distributed`.
+def on_cores(
+    cores: int | None, device: str, work: Callable[P, T], *job: P.args, **more: P.kwargs
+) -> T:
+    """Do `work(*job, **more)` in several processes at once, which share it by `distributed`.
 
     Processes that torchrun started, and one with a GPU, start no others.
 
     Args:
         cores: how many to use; None for all that this process may use.
         device: as for `distributed.processes`.
-        work: can be imported by its name, and its job pickled.
+        work: can be imported by its name, and what it is given pickled.
 
     Returns:
-        What this process makes of it; of those that it started only their failure is heard.
+        What this process makes of it.
 
     Raises:
         RunError: the system ended one of the processes.
+        Exception: whatever went wrong first, in any of them.
     """
+    task = Task(work, job, more, device)
+    if "WORLD_SIZE" in os.environ or distributed.on_gpu(device):
+        return task.do(cores, None)
     cores = cores or joblib.cpu_count()
-    alone = "WORLD_SIZE" in os.environ or distributed.on_gpu(device)
-    count = 1 if alone else min(cores, MOST_PROCESSES)
-    threads = cores // count
+    count = min(cores, MOST_PROCESSES)
     if count == 1:
-        return _do(threads, device, None, work, job)
+        return task.do(1, None)
     with TemporaryDirectory() as folder:
-        meeting = Meeting(Path(folder), 0, count)
-        with _others(meeting, threads, device, work, job):
-            return _do(threads, device, meeting, work, job)
+        seat = Seat(Path(folder), cores, 0, count)
+        with _others(task, seat):
+            return task.do(seat.threads, seat)
 
 
-def _do(
-    threads: int,
-    device: str,
-    meeting: Meeting | None,
-    work: Callable[..., T],
-    job: tuple[object, ...],
-) -> T:
-    _keep_pages()
-    torch.set_num_threads(threads)
-    with threadpool_limits(threads), distributed.processes(device, meeting):
-        return work(*job)
+@dataclass(frozen=True)
+class Seat:
+    """The place of a process among those that work together.
+
+    Attributes:
+        folder: where they meet; empty at first.
+        cores: of all of them together.
+        rank: number of the process, from 0.
+        count: of all processes.
+    """
+
+    folder: Path
+    cores: int
+    rank: int
+    count: int
+
+    @property
+    def threads(self) -> int:
+        """This process's part of the cores."""
+        return (self.cores - 1 - self.rank) // self.count + 1
+
+    def all_here(self) -> bool:
+        """Whether every process but the first has come."""
+        return len(list(self.folder.glob("*.here"))) == self.count - 1
+
+    def meet(self) -> None:
+        """Join the others; what they tell each other stays on this machine."""
+        if self.rank:
+            (self.folder / f"{self.rank}.here").touch()
+        for _, name in socket.if_nameindex():
+            if name in ("lo", "lo0"):
+                os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
+        store = dist.FileStore(str(self.folder / "store"), self.count)  # type: ignore[attr-defined]
+        store.set_timeout(timedelta(minutes=5))
+        dist.init_process_group(
+            "gloo", store=store, timeout=distributed.PATIENCE, rank=self.rank, world_size=self.count
+        )
+
+    def blame(self, error: Exception) -> None:
+        """Keep what went wrong, unless something did before: then this is but a consequence."""
+        error.add_note(f"process {self.rank}:\n{traceback.format_exc()}")
+        try:
+            with (self.folder / "cause").open("xb") as file:
+                pickle.dump((self.rank, error), file)
+        except FileExistsError:
+            pass
+
+    def blamed(self) -> Exception | None:
+        """What went wrong first, if that was in another process."""
+        cause = self.folder / "cause"
+        if not cause.is_file():
+            return None
+        rank, error = pickle.loads(cause.read_bytes())  # noqa: S301 - `blame` wrote it
+        return error if rank != self.rank else None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all processes do."""
+
+    work: Callable[..., Any]
+    job: tuple[Any, ...]
+    more: dict[str, Any]
+    device: str
+
+    def do(self, threads: int | None, seat: Seat | None) -> Any:
+        """Do this process's part with some threads; None leaves their number as it is."""
+        _keep_pages()
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads or before)
+        try:
+            with (
+                threadpool_limits(threads),
+                distributed.processes(self.device, seat.meet if seat else None),
+            ):
+                try:
+                    return self.work(*self.job, **self.more)
+                except Exception as error:
+                    if seat:  # before the others lose the connection and find that an error
+                        seat.blame(error)
+                    raise
+        finally:
+            torch.set_num_threads(before)
 
 
 def _keep_pages() -> None:
     """Have glibc keep the memory that one step frees for the next, which needs as much of it again.
 
-    New pages from the kernel for every large tensor cost a step of training an eighth of its time.
+    Otherwise every large tensor costs new pages from the kernel.
     """
     allocator = ctypes.CDLL(None)
-    if hasattr(allocator, "mallopt"):
-        allocator.mallopt(M_MMAP_THRESHOLD, 2**30)
+    if hasattr(allocator, "mallopt") and allocator.mallopt(M_MMAP_THRESHOLD, 2**30):
         allocator.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @contextmanager
-def _others(
-    meeting: Meeting,
-    threads: int,
-    device: str,
-    work: Callable[..., object],
-    job: tuple[object, ...],
-) -> Iterator[None]:
-    """All processes but the first; they have come to the meeting, and end with the block."""
+def _others(task: Task, first: Seat) -> Iterator[None]:
+    """All processes but the first; they are here when the block begins, and end with it."""
+    # They inherit that Ctrl-C is ignored, until they can end without a stack trace.
     ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        others = spawn(
-            _other, (meeting, threads, device, work, job), nprocs=meeting.count - 1, join=False
-        )
+        others = spawn(_other, (task, first), nprocs=first.count - 1, join=False).processes
     finally:
         signal.signal(signal.SIGINT, ctrl_c)
     try:
-        while meeting.missing():
-            _join(others, 0.05)
+        while not first.all_here():
+            _refuse_losses(others)
+            time.sleep(0.02)
         yield
-        while not _join(others):
-            pass
-    except RuntimeError:
-        _join(others, SECONDS_TO_DIE)
+        for process in others:
+            process.join()
+        _refuse_losses(others)
+    except RuntimeError as error:
+        for process in others:
+            process.join(SECONDS_TO_END)
+        _refuse_losses(others)
+        if cause := first.blamed():
+            raise cause from error
         raise
     finally:
-        for process in others.processes:
+        for process in others:
             process.kill()
 
 
-def _join(others: ProcessContext, seconds: float | None = None) -> bool:
-    """Whether all have ended; raises what went wrong in one that failed."""
-    try:
-        return others.join(seconds)
-    except ProcessExitedException as error:
-        if error.signal_name == "SIGINT":
-            raise KeyboardInterrupt from error
-        raise RunError(
-            f"a process of this training was ended by the system ({error}), often for lack of memory; "
-            "the same command goes on where it stopped, and with --threads 1 it needs the least"
-        ) from error
+def _refuse_losses(others: list[Any]) -> None:
+    """Raise if the system ended a process, or Ctrl-C did."""
+    for process in others:
+        code = process.exitcode or 0
+        if code == -signal.SIGINT:
+            raise KeyboardInterrupt
+        if code < 0:
+            raise RunError(
+                f"a process of this training was ended by {signal.Signals(-code).name}, often for lack of "
+                "memory; the same command goes on where it stopped, and --threads 1 needs the least"
+            )
 
 
-def _other(
-    number: int,
-    meeting: Meeting,
-    threads: int,
-    device: str,
-    work: Callable[..., object],
-    job: tuple[object, ...],
-) -> None:
-    """What each of the others does; Ctrl-C and the end of the first process end it without a word."""
+def _other(number: int, task: Task, first: Seat) -> None:
+    """What each of the others does; torch has Linux interrupt it when the first one ends."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = parent_process()
-    if parent is None or not parent.is_alive():
-        return
-    _do(threads, device, meeting.seat(number + 1), work, job)
+    if parent is not None and parent.is_alive():
+        seat = replace(first, rank=number + 1)
+        task.do(seat.threads, seat)

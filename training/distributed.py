@@ -12,9 +12,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -31,38 +29,6 @@ PATIENCE = timedelta(days=1)
 
 T = TypeVar("T")
 _is_apart = False
-
-
-@dataclass(frozen=True)
-class Meeting:
-    """Where processes of one machine find each other when torchrun did not bring them together.
-
-    Attributes:
-        folder: that all of them see; empty at first.
-        rank: number of this process, from 0.
-        count: of all processes.
-    """
-
-    folder: Path
-    rank: int
-    count: int
-
-    def seat(self, rank: int) -> Meeting:
-        """The same meeting for another process."""
-        return replace(self, rank=rank)
-
-    def missing(self) -> int:
-        """How many processes have not come yet, the first not counted."""
-        return self.count - 1 - len(list(self.folder.glob("*.here")))
-
-    def join(self) -> None:
-        """Come, and wait for the others."""
-        if self.rank:
-            (self.folder / f"{self.rank}.here").touch()
-        dist.init_process_group(
-            "gloo", init_method=f"file://{self.folder / 'store'}", timeout=PATIENCE,
-            rank=self.rank, world_size=self.count,
-        )  # fmt: skip
 
 
 def on_gpu(device: str) -> bool:
@@ -82,12 +48,12 @@ def on_gpu(device: str) -> bool:
 
 
 @contextmanager
-def processes(device: str, meeting: Meeting | None = None) -> Iterator[None]:
-    """Work on a device, together with the other processes of a meeting or of torchrun.
+def processes(device: str, meet: Callable[[], None] | None = None) -> Iterator[None]:
+    """Work on a device, together with other processes.
 
     Args:
         device: as for `on_gpu`.
-        meeting: of processes that torchrun did not start.
+        meet: joins processes that torchrun did not start.
 
     Raises:
         ConfigError: there is no such device.
@@ -97,8 +63,8 @@ def processes(device: str, meeting: Meeting | None = None) -> Iterator[None]:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         torch.set_default_device("cuda")
         torch.set_float32_matmul_precision("high")
-    if meeting:
-        meeting.join()
+    if meet:
+        meet()
     elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
         dist.init_process_group("nccl" if gpu else "gloo", timeout=PATIENCE)
     try:

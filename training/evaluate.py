@@ -45,7 +45,8 @@ def evaluate_loop(
         advance: is called with the number of users that were just evaluated, by all processes.
     """
     boards: dict[str, Board] = {}
-    for part, users in _own_batches(len(holdout.targets)):
+    share = distributed.rank(), distributed.count()
+    for part, users in own_batches(len(holdout.targets), *share):
         histories, targets = holdout.histories[part], holdout.targets[part]
         rows = encode_history(histories, max(map(len, histories)))
         unseen = _unseen(histories, len(popularity))
@@ -63,11 +64,11 @@ def evaluate_loop(
     }
 
 
-def _own_batches(users: int) -> Iterator[tuple[slice, int]]:
-    """This process's batches of users, and how many of them all processes look at meanwhile."""
-    together = BATCH * distributed.count()
+def own_batches(users: int, rank: int, count: int) -> Iterator[tuple[slice, int]]:
+    """One of `count` processes' batches of users, and how many of them all look at meanwhile."""
+    together = BATCH * count
     for begin in range(0, users, together):
-        first = begin + BATCH * distributed.rank()
+        first = begin + BATCH * rank
         if first < users:
             yield slice(first, first + BATCH), min(together, users - begin)
 
@@ -99,7 +100,8 @@ def beam_weight_figures(
 ) -> dict[float, float]:
     """NDCG@10 after the most steps, seen items removed, for each weight of the beam search."""
     ranks: dict[float, list[NDArray[np.int64]]] = {weight: [] for weight in weights}
-    for part, _ in _own_batches(len(holdout.targets)):
+    share = distributed.rank(), distributed.count()
+    for part, _ in own_batches(len(holdout.targets), *share):
         histories = holdout.histories[part]
         allowed = _unseen(histories, len(loop.tables.item_vectors))
         *_, step = loop.run(histories, allowed)

@@ -78,8 +78,8 @@ def _prepare(run: Run, interactions: Path, items: Path | None, _: Progress) -> N
         "items": items and input_fingerprint(items),
     }
     settings = [run.config.data.model_dump(), inputs]
-    held = run.folder.holds("prepare", settings, [])
-    dataset = None if held or not distributed.is_first() else _read(run, interactions, items)
+    reads = distributed.is_first() and not run.folder.holds("prepare", settings, [])
+    dataset = _read(run, interactions, items) if reads else None
 
     def work(folder: Path) -> dict[str, Any]:
         assert dataset

@@ -183,7 +183,7 @@ class RunFolder:
             work: gets the step's folder and returns its metrics.
             alone: the first process works, the others wait for it.
         """
-        if self.holds(step, settings, needs):
+        if distributed.from_first(lambda: self.holds(step, settings, needs)):
             self.tell(f"{step}: unchanged, skipped")
             return
         folder, fingerprint = self.folder(step), self._fingerprint(settings, needs)

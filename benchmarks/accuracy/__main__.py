@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, get_args
 
+import torch
 import typer
 
 from benchmarks.accuracy.baselines import GRIDS
@@ -64,6 +65,8 @@ def main(
     names = baseline or list(GRIDS)
     if unknown := sorted(set(names) - set(GRIDS)):
         raise typer.BadParameter(f"{unknown} are not of {list(GRIDS)}", param_hint="--baseline")
+    if threads:
+        torch.set_num_threads(threads)
     splits = [name for name in SPLITS if split is None or name in split]
     data = prepare(
         dataset / "interactions.csv", items_of(dataset), min_interactions=min_interactions

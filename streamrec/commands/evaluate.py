@@ -73,14 +73,16 @@ def evaluate(
         )
     fresh = fresh_evidence and split is SplitName.test
     figures = on_cores(threads, "cpu", _figures, run, step, split.value, fresh)
+    if figures is None:
+        return
     if as_json:
         typer.echo(json.dumps({"run": str(run), "split": split, "stage": step, "figures": figures}))
     else:
         OUT.print(figures_table(figures, f"{run}, {split}, after {step}"))
 
 
-def _figures(path: Path, step: StepName, split: Split, fresh: bool) -> dict[str, Figures]:
-    """Figures of all users in each of several processes; the first one shows how it goes."""
+def _figures(path: Path, step: StepName, split: Split, fresh: bool) -> dict[str, Figures] | None:
+    """Figures of all users, from the first of several processes."""
     from streamrec.console import progress_bars
     from training import distributed
     from training.run import Run
@@ -89,5 +91,7 @@ def _figures(path: Path, step: StepName, split: Split, fresh: bool) -> dict[str,
     run = Run.open(path)
     if fresh:
         run = run.knowing(run.sequences.without_newest(1))
-    with progress_bars(shown=distributed.is_first()) as bars:
-        return evaluate_after(run, step, split, bars, seen_kept=True)
+    first = distributed.is_first()
+    with progress_bars(shown=first) as bars:
+        figures = evaluate_after(run, step, split, bars, seen_kept=True)
+    return figures if first else None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streamrec.options import ConfigFile, InteractionsFile, Threads, new_folder
 
 if TYPE_CHECKING:  # torch takes seconds to load
+    from training.args import RunConfig
+    from training.steps import StepName
     from training.summary import Summary
 
 
@@ -86,15 +88,17 @@ def train(
     remark(f"see {report}")
 
 
-def _train_and_sum_up(*job: Any) -> tuple[Summary, Path] | None:
-    """A training and, in the first of its processes, the figures of its stages and its report."""
+def _train_and_sum_up(
+    interactions: Path, items: Path | None, path: Path, config: RunConfig, seed: int, last: StepName
+) -> tuple[Summary, Path] | None:
+    """A training and, from the first of its processes, the figures of its stages and its report."""
     from streamrec.console import progress_bars
     from streamrec.job import train_and_tell
     from training import distributed
     from training.report import write_report
     from training.summary import summarise
 
-    run = train_and_tell(*job)
+    run = train_and_tell(interactions, items, path, config, seed, last)
     first = distributed.is_first()
     with progress_bars(shown=first) as bars:
         summary = summarise(run, bars)

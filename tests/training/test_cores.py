@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from model_export.contract.errors import DataError, RunError
 from training import distributed
-from training.cores import on_cores
+from training.cores import MOST_PROCESSES, Seat, on_cores
 
 
 def whereabouts(folder: Path) -> tuple[float, int]:
@@ -42,16 +43,27 @@ def test_a_process_may_work_apart_for_a_while() -> None:
     assert on_cores(2, "cpu", work_apart) == (0, 1, [0, 1])
 
 
-def refuse() -> None:
-    """As the first process does that finds a wrong file, while the others wait for it."""
-    if distributed.is_first():
-        raise DataError("row 3 is wrong")
+def fail(rank: int, error: Exception) -> None:
+    """In one process, while the other waits for it."""
+    if distributed.rank() == rank:
+        raise error
     distributed.wait()
 
 
-def test_what_is_wrong_for_the_first_process_ends_all() -> None:
-    with pytest.raises(DataError, match="row 3 is wrong"):
-        on_cores(2, "cpu", refuse)
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(
+    "error", [DataError("row 3 is wrong"), OSError(28, "no space left"), RuntimeError("a defect")]
+)
+def test_what_went_wrong_first_is_told(rank: int, error: Exception) -> None:
+    with pytest.raises(type(error), match=re.escape(str(error))) as told:
+        on_cores(2, "cpu", fail, rank, error)
+    assert f"process {rank}:" in told.value.__notes__[-1]
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 4, 5, 7, 64])
+def test_every_core_has_a_thread(cores: int, tmp_path: Path) -> None:
+    count = min(cores, MOST_PROCESSES)
+    assert sum(Seat(tmp_path, cores, rank, count).threads for rank in range(count)) == cores
 
 
 def be_killed() -> None:
@@ -62,7 +74,7 @@ def be_killed() -> None:
 
 
 def test_a_killed_process_is_told_in_a_sentence() -> None:
-    with pytest.raises(RunError, match=r"ended by the system .*SIGKILL.* --threads 1"):
+    with pytest.raises(RunError, match=r"ended by SIGKILL.* --threads 1"):
         on_cores(2, "cpu", be_killed)
 
 
@@ -90,7 +102,9 @@ def test_no_process_is_left_behind(number: str, of_all: bool, tmp_path: Path) ->
     (os.killpg if of_all else os.kill)(first.pid, signal.Signals[number])
     _, said = first.communicate(timeout=60)
     assert not said or said.endswith("KeyboardInterrupt\n")
+    deadline = time.monotonic() + 60
     while is_alive(first.pid):
+        assert time.monotonic() < deadline, "a process outlives the first one"
         time.sleep(0.02)
 
 

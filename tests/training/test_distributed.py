@@ -44,6 +44,13 @@ def test_processes_share_every_batch_among_them() -> None:
         assert not first & second
 
 
+def test_a_batch_that_is_too_small_goes_to_every_process() -> None:
+    windows = tiny.windows(users=2)
+    for rank in range(3):
+        (batch,) = batches(windows, 99, 99, np.random.default_rng(1), (rank, 3))
+        assert set(batch.owner.tolist()) == {0, 1}
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7])
 def test_the_mean_of_all_parts_is_that_of_the_batch(size: int) -> None:
     losses = np.arange(size) ** 2.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model_export.contract.history import PADDING
-from training.evaluate import Board
+from training.evaluate import BATCH, Board, own_batches
 
 SCORES = np.float32([[5, 4, 3, 2, 1] + [0] * 15, [5, 4, 3, 2, 1] + [0] * 15])
 
@@ -32,3 +32,22 @@ def test_what_is_shown_leaves_out_what_was_seen() -> None:
     figures = board.figures()
     assert figures["coverage"] == pytest.approx(10 / 20)  # 3 … 12
     assert figures["popularity"] == pytest.approx(np.mean(range(3, 13)))
+
+
+@pytest.mark.parametrize("users", [0, 1, BATCH, BATCH + 1, 2 * BATCH + 1, 5 * BATCH + 7])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_processes_share_the_users(users: int, count: int) -> None:
+    shares = [list(own_batches(users, rank, count)) for rank in range(count)]
+    seen = [user for share in shares for part, _ in share for user in range(users)[part]]
+    assert sorted(seen) == list(range(users))
+    assert sum(progress for _, progress in shares[0]) == users
+
+
+def test_boards_are_joined() -> None:
+    rows = np.arange(20)
+    both, one, other = Board(rows), Board(rows), Board(rows)
+    histories = np.array([[PADDING, PADDING], [0, 1]])
+    both.add(SCORES, np.array([2, 3]), histories, SCORES)
+    one.add(SCORES[:1], np.array([2]), histories[:1], SCORES[:1])
+    other.add(SCORES[1:], np.array([3]), histories[1:], SCORES[1:])
+    assert Board.joined([one, other]).figures() == both.figures()

@@ -105,7 +105,7 @@ def batches(
     Args:
         max_targets: at most this many examples of a window are drawn an epoch, at random.
         share: (k, n) for every n-th window of each batch from the k-th on: what the k-th of n
-            processes reads. A batch with fewer windows than processes is left out.
+            processes reads. A batch with fewer windows than processes goes to each of them.
     """
     first, stride = share
     size = np.minimum(windows.end - windows.first_target, max_targets)
@@ -119,8 +119,9 @@ def batches(
         inner = np.flatnonzero(np.diff(np.cumsum(size[part]) // batch_size)) + 1
         groups += np.split(part, inner)
     for number in rng.permutation(len(groups)):
-        if len(groups[number]) >= stride:
-            yield collate(windows, groups[number][first::stride], max_targets, rng)
+        group = groups[number]
+        mine = group[first::stride] if len(group) >= stride else group
+        yield collate(windows, mine, max_targets, rng)
 
 
 def collate(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 
 from benchmarks.accuracy.__main__ import items_of
@@ -53,6 +54,8 @@ def main(
     if list_only:
         OUT.print("\n".join(v.name for v in chosen), markup=False, highlight=False)
         return
+    if threads:
+        torch.set_num_threads(threads)
 
     def run_of(planned: Variant) -> Run:
         return on_cores(
