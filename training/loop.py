@@ -26,9 +26,12 @@ Losses = dict[str, Tensor]
 
 
 def seeded(seed: int, *names: str | int) -> np.random.Generator:
-    """A generator of its own for each named place, and torch seeded alike."""
+    """A generator of its own for each named place, the same in all processes.
+
+    torch is seeded alike, but in each process differently: they must not all drop out the same.
+    """
     number = zlib.crc32(repr((seed, *names)).encode())
-    torch.manual_seed(number)
+    torch.manual_seed(number + distributed.rank())
     return np.random.default_rng(number)
 
 
@@ -111,12 +114,13 @@ def _train_epoch(
     seen = 0.0
     examples = _examples(windows, optim.max_targets)
     share = distributed.rank(), distributed.count()
+    drawn = rng.spawn(share[1])[share[0]] if share[1] > 1 else rng
     for batch in batches(windows, optim.batch_size, optim.max_targets, rng, share):
         epochs_done = epoch - 1 + seen / examples
         report(epochs_done)
         for parameters in optimizer.param_groups:
             parameters["lr"] = learning_rate(optim, epochs_done)
-        parts = losses(batch.to(torch.get_default_device()), rng)
+        parts = losses(batch.to(torch.get_default_device()), drawn)
         total = torch.stack(list(parts.values())).sum()
         size = len(batch.target)
         (together,) = distributed.total([size])
