@@ -12,14 +12,14 @@ What goes wrong in one is told by the first; the others write nothing and never 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
-import pickle
 import signal
 import socket
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from multiprocessing import parent_process
@@ -27,13 +27,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ParamSpec, TypeVar
 
-import joblib
 import torch
 import torch.distributed as dist
+from joblib import cpu_count
 from threadpoolctl import threadpool_limits
 from torch.multiprocessing.spawn import spawn
 
-from model_export.contract.errors import RunError
+from model_export.contract.errors import RunError, StreamRecError
 from training import distributed
 
 MOST_PROCESSES = 4
@@ -63,13 +63,13 @@ def on_cores(
         What this process makes of it.
 
     Raises:
-        RunError: the system ended one of the processes.
-        Exception: whatever went wrong first, in any of them.
+        RunError: the system ended one of the processes, or what went wrong first in one of the others.
+        Exception: whatever went wrong in this one.
     """
     task = Task(work, job, more, device)
     if "WORLD_SIZE" in os.environ or distributed.on_gpu(device):
         return task.do(cores, None)
-    cores = cores or joblib.cpu_count()
+    cores = cores or cpu_count()
     count = min(cores, MOST_PROCESSES)
     if count == 1:
         return task.do(1, None)
@@ -119,20 +119,24 @@ class Seat:
 
     def blame(self, error: Exception) -> None:
         """Keep what went wrong, unless something did before: then this is but a consequence."""
-        error.add_note(f"process {self.rank}:\n{traceback.format_exc()}")
-        try:
-            with (self.folder / "cause").open("xb") as file:
-                pickle.dump((self.rank, error), file)
-        except FileExistsError:
-            pass
+        told = error.strerror if isinstance(error, OSError) else None
+        cause = {
+            "rank": self.rank,
+            "foreseen": str(error) if isinstance(error, StreamRecError) else told,
+            "trace": traceback.format_exc(),
+        }
+        with suppress(FileExistsError), (self.folder / "cause.json").open("x") as file:
+            json.dump(cause, file)
 
     def blamed(self) -> Exception | None:
         """What went wrong first, if that was in another process."""
-        cause = self.folder / "cause"
-        if not cause.is_file():
+        file = self.folder / "cause.json"
+        cause = json.loads(file.read_text()) if file.is_file() else {"rank": self.rank}
+        if cause["rank"] == self.rank:
             return None
-        rank, error = pickle.loads(cause.read_bytes())  # noqa: S301 - `blame` wrote it
-        return error if rank != self.rank else None
+        if cause["foreseen"]:
+            return RunError(cause["foreseen"])
+        return RuntimeError(f"in process {cause['rank']}: {cause['trace']}")
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,8 @@ def batches(
         groups += np.split(part, inner)
     for number in rng.permutation(len(groups)):
         group = groups[number]
+        if not len(group):
+            continue
         mine = group[first::stride] if len(group) >= stride else group
         yield collate(windows, mine, max_targets, rng)
 
