@@ -110,7 +110,10 @@ def test_no_process_is_left_behind(number: str, of_all: bool, tmp_path: Path) ->
         assert first.poll() is None
         time.sleep(0.02)
     (os.killpg if of_all else os.kill)(first.pid, signal.Signals[number])
-    _, said = first.communicate(timeout=60)
+    try:
+        _, said = first.communicate(timeout=60)
+    finally:
+        first.kill()
     assert not said or said.endswith("KeyboardInterrupt\n")
     deadline = time.monotonic() + 60
     while is_alive(first.pid):
