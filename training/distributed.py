@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -99,6 +99,16 @@ def count() -> int:
 def rank() -> int:
     """Number of this process, from 0."""
     return dist.get_rank() if together() else 0
+
+
+def share() -> tuple[int, int]:
+    """Number of this process and of all, by which those that share the work divide it."""
+    return rank(), count()
+
+
+def own(things: Sequence[T]) -> Sequence[T]:
+    """This process's part of what is done whole, a thing by one process."""
+    return things[rank() :: count()]
 
 
 def is_first() -> bool:

@@ -45,8 +45,7 @@ def evaluate_loop(
         advance: is called with the number of users that were just evaluated, by all processes.
     """
     boards: dict[str, Board] = {}
-    share = distributed.rank(), distributed.count()
-    for part, users in own_batches(len(holdout.targets), *share):
+    for part, users in own_batches(len(holdout.targets), *distributed.share()):
         histories, targets = holdout.histories[part], holdout.targets[part]
         rows = encode_history(histories, max(map(len, histories)))
         unseen = _unseen(histories, len(popularity))
@@ -100,8 +99,7 @@ def beam_weight_figures(
 ) -> dict[float, float]:
     """NDCG@10 after the most steps, seen items removed, for each weight of the beam search."""
     ranks: dict[float, list[NDArray[np.int64]]] = {weight: [] for weight in weights}
-    share = distributed.rank(), distributed.count()
-    for part, _ in own_batches(len(holdout.targets), *share):
+    for part, _ in own_batches(len(holdout.targets), *distributed.share()):
         histories = holdout.histories[part]
         allowed = _unseen(histories, len(loop.tables.item_vectors))
         *_, step = loop.run(histories, allowed)

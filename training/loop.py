@@ -113,7 +113,7 @@ def _train_epoch(
     sums: dict[str, float] = {}
     seen = 0.0
     examples = _examples(windows, optim.max_targets)
-    share = distributed.rank(), distributed.count()
+    share = distributed.share()
     drawn = rng.spawn(share[1])[share[0]] if share[1] > 1 else rng
     for batch in batches(windows, optim.batch_size, optim.max_targets, rng, share):
         epochs_done = epoch - 1 + seen / examples

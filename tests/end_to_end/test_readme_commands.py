@@ -102,41 +102,38 @@ def test_what_make_is_asked_for_exists() -> None:
         run(f"{command} --dry-run", ROOT)
 
 
+def refused_port(variable: str) -> str:
+    """What `make free-port` says when it refuses a port or an interpreter."""
+    refused = subprocess.run(
+        ["make", "free-port", variable], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode
+    return refused.stderr
+
+
 def test_the_demo_begins_with_a_free_port() -> None:
     assert "create_server" in "".join(
         run("make --no-print-directory demo --dry-run", ROOT).splitlines()[:4]
     )
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        refused = subprocess.run(
-            ["make", "free-port", f"PORT={port}"],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert refused.returncode
-        assert f"127.0.0.1:{port}" in refused.stderr
-        assert "make demo PORT=" in refused.stderr
+        said = refused_port(f"PORT={port}")
+        assert f"127.0.0.1:{port}" in said
+        assert "make demo PORT=" in said
     run(f"make free-port PORT={port}", ROOT)
 
 
 @pytest.mark.parametrize("port", ["abc", "", "0", "-1", "65536", "8000.5"])
 def test_a_port_that_is_none_is_not_taken_for_one_in_use(port: str) -> None:
-    refused = subprocess.run(
-        ["make", "free-port", f"PORT={port}"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert refused.returncode
-    assert f"PORT={port} is no port; give a number from 1 to 65535" in refused.stderr
-    assert "listen" not in refused.stderr
+    said = refused_port(f"PORT={port}")
+    assert f"PORT={port} is no port; give a number from 1 to 65535" in said
+    assert "listen" not in said
 
 
 def test_a_python_that_is_missing_is_not_taken_for_a_port_in_use() -> None:
-    refused = subprocess.run(
-        ["make", "free-port", "PYTHON=no-such-python"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert refused.returncode
-    assert "no-such-python" in refused.stderr
-    assert "listen" not in refused.stderr
+    said = refused_port("PYTHON=no-such-python")
+    assert "no-such-python" in said
+    assert "listen" not in said
 
 
 def test_what_pip_is_asked_for_exists() -> None:

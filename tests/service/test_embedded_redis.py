@@ -14,6 +14,7 @@ import redis
 
 from service.embedded_redis import embedded_redis
 from service.errors import StartError
+from tests.system_processes import runs
 
 
 def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_it_ends_with_a_killed_service_and_loses_nothing(tmp_path: Path) -> None
         service.kill()
         service.wait()
     deadline = time.monotonic() + 10
-    while _runs(server):
+    while runs(server):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     with embedded_redis(tmp_path) as url, redis.Redis.from_url(url) as client:
@@ -104,11 +105,3 @@ def _answers(url: str) -> bool:
             return bool(client.ping())
     except redis.RedisError:
         return False
-
-
-def _runs(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    return True

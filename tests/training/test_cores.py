@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from model_export.contract.errors import DataError, RunError
+from tests.system_processes import runs
 from training import distributed
 from training.cores import MOST_PROCESSES, Seat, on_cores
 
@@ -116,15 +117,6 @@ def test_no_process_is_left_behind(number: str, of_all: bool, tmp_path: Path) ->
         first.kill()
     assert not said or said.endswith("KeyboardInterrupt\n")
     deadline = time.monotonic() + 60
-    while is_alive(first.pid):
+    while runs(-first.pid):
         assert time.monotonic() < deadline, "a process outlives the first one"
         time.sleep(0.02)
-
-
-def is_alive(group: int) -> bool:
-    """Whether a process of the group is left."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True

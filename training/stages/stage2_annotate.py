@@ -44,7 +44,7 @@ def annotate_all(
         folder / f"shard-{begin // SHARD:05d}.npy": range(begin, min(begin + SHARD, len(windows)))
         for begin in range(0, len(windows), SHARD)
     }
-    own = list(shards)[distributed.rank() :: distributed.count()]
+    own = distributed.own(list(shards))
     task = progress.add_task("stage 2 annotate", total=len(own))
     for file in own:
         if not file.is_file():

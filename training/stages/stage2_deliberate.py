@@ -124,7 +124,7 @@ def cross_fitted_lists(
     settings = config.deliberate
     fold_of = split_users(len(training), settings.folds, seed)
     # A process learns whole folds, which have less to compute in a step than to exchange.
-    own = range(settings.folds)[distributed.rank() :: distributed.count()]
+    own = distributed.own(range(settings.folds))
     with distributed.apart():
         folds = [
             Fold(
@@ -273,7 +273,7 @@ def _train_epoch(
 ) -> float:
     """Mean loss of the last round over an epoch's batches; reports how many there were in all."""
     model.train()
-    share = distributed.rank(), distributed.count()
+    share = distributed.share()
     loss_sum = 0.0
     for number, chosen in enumerate(batches):
         done = (epoch + number / len(batches)) / settings.epochs

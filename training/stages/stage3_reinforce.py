@@ -83,7 +83,7 @@ def reinforce(
     policy = reinforced_parameters(model)
     optimizer = torch.optim.AdamW(policy, lr=config.learning_rate, weight_decay=0)
     log_probs = distributed.data_parallel(model, partial(policy_log_probs, model), bfloat16=False)
-    share = distributed.rank(), distributed.count()
+    share = distributed.share()
     course = Course(folder, model, optimizer, lambda: {"step": 0, "best": validate()["objective"]})
     state = course.state
     task = progress.add_task("stage 3", total=config.steps, completed=state["step"])
