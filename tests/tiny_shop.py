@@ -42,7 +42,7 @@ epochs = 2
 batch_size = 64
 
 [deliberate]
-folds = 2
+folds = 3
 epochs = 2
 [deliberate.network]
 epochs = 2

@@ -93,12 +93,20 @@ class Stage1Config(StrictModel):
 class Stage2Config(StrictModel):
     """Fine-tuning on annotated traces."""
 
-    optim: OptimConfig = OptimConfig(epochs=3, patience=3, learning_rate=5e-4, weight_decay=0.1)
+    optim: OptimConfig = OptimConfig(
+        epochs=12, patience=12, batch_size=512, learning_rate=4e-3, weight_decay=0.1
+    )
+    distillation: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of what deliberation expects in the targets of the states; 0 for none.",
+    )
     state: float = Field(1.0, ge=0, description="Weight of (a) the state–target contrast.")
     quantization: float = Field(0.1, ge=0, description="Weight of (b) the quantization loss.")
     commitment: float = Field(0.25, ge=0, description="Commitment term inside (b).")
     generation: float = Field(
-        1.0, ge=0, description="Weight of (c) the annotated sequence's likelihood."
+        0.2, ge=0, description="Weight of (c) the annotated sequence's likelihood."
     )
     dpo: float = Field(0.1, ge=0, description="Weight of (d) preference against the direct model.")
     dpo_beta: float = Field(0.1, gt=0)
@@ -120,11 +128,14 @@ class Stage2Config(StrictModel):
 class DeliberateConfig(StrictModel):
     """Learning to deliberate, on lists that neither network nor memory has seen."""
 
-    folds: int = Field(4, ge=2, description="Users are split in this many folds for cross-fitting.")
+    folds: int = Field(4, ge=3, description="Users are split in this many folds for cross-fitting.")
     evidence_parts: int = Field(
         3, ge=1, description="Evidence tables of a fold, each without a part of its users."
     )
     max_lists: int = Field(60_000, ge=1, description="Candidate lists to learn from, newest first.")
+    max_expected: int = Field(
+        200_000, ge=1, description="Positions with soft targets to distil from, newest first."
+    )
     network: OptimConfig = OptimConfig(
         epochs=12, patience=12, batch_size=512, learning_rate=4e-3, weight_decay=0.1
     )

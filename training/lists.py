@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,15 +78,34 @@ class CandidateLists:
             return cls(**{name: tables[name] for name in cls.__dataclass_fields__})
 
 
-def build_lists(
-    histories: Sequence[NDArray[np.int64]],
-    targets: NDArray[np.int64],
-    logits: Logits,
-    scorer: Scorer,
-    n_candidates: int,
-) -> CandidateLists:
-    """One list per history; items of the history are never candidates."""
-    parts = []
+@dataclass(frozen=True)
+class RankedChunk:
+    """The mix of some histories.
+
+    Attributes:
+        part: which of the histories.
+        rows: (B, H) right-aligned.
+        scores: (B, N) logits of the state.
+        mix: (B, N).
+        candidates: (B, C) best rows of the mix, best first.
+    """
+
+    part: slice
+    rows: NDArray[np.int64]
+    scores: Array
+    mix: Array
+    candidates: NDArray[np.int64]
+
+    @property
+    def best(self) -> Array:
+        """(B, C) the mix of the candidates."""
+        return np.take_along_axis(self.mix, self.candidates, 1)
+
+
+def ranked(
+    histories: Sequence[NDArray[np.int64]], logits: Logits, scorer: Scorer, n_candidates: int
+) -> Iterator[RankedChunk]:
+    """The mix of each history; its items are never candidates."""
     for begin in range(0, len(histories) or 1, CHUNK):  # no histories make lists of none
         part = slice(begin, begin + CHUNK)
         rows = encode_history(histories[part], EVIDENCE_HISTORY)
@@ -94,17 +113,29 @@ def build_lists(
         mix = scorer.weights["state"] * relative(scores) + scorer.plain_mix(rows)
         for line, history in zip(mix, rows, strict=True):
             line[history[history != PADDING]] = EXCLUDED
-        candidates = scorer.candidates(mix, n_candidates)
-        features = scorer.features(candidates, scores, mix, rows)
-        found = candidates == targets[part][:, None]
+        yield RankedChunk(part, rows, scores, mix, scorer.candidates(mix, n_candidates))
+
+
+def build_lists(
+    histories: Sequence[NDArray[np.int64]],
+    targets: NDArray[np.int64],
+    logits: Logits,
+    scorer: Scorer,
+    n_candidates: int,
+) -> CandidateLists:
+    """One list per history."""
+    parts = []
+    for chunk in ranked(histories, logits, scorer, n_candidates):
+        candidates = chunk.candidates
+        features = scorer.features(candidates, chunk.scores, chunk.mix, chunk.rows)
+        found = candidates == targets[chunk.part][:, None]
+        recent = encode_history(histories[chunk.part], Deliberator.recent, Deliberator.recent)
         parts.append(
             CandidateLists(
                 candidates.astype(np.int32),
                 features.astype(np.float16),
                 np.where(found.any(1), found.argmax(1), -1).astype(np.int32),
-                encode_history(histories[part], Deliberator.recent, Deliberator.recent).astype(
-                    np.int32
-                ),
+                recent.astype(np.int32),
             )
         )
     return CandidateLists.join(parts)

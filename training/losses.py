@@ -46,6 +46,7 @@ def state_loss(
     row: Tensor,
     smoothing: float,
     negatives: Tensor | None = None,
+    expected: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """State–target contrast as a softmax over the whole catalogue, one value per step (S,).
 
@@ -57,17 +58,53 @@ def state_loss(
         row: (P,) target rows.
         negatives: (K,) distinct rows, drawn uniformly, that stand for the whole catalogue in the
             softmax; all of it if not given.
+        expected: candidates (P, C), distinct, and their shares (P, C) of the target distribution;
+            `row` has the rest.
     """
     scaled = states * model.state_scale.exp()
-    own = (scaled * targets[row][:, None]).sum(-1)
     mean = scaled @ targets.mean(0)
+    known, share, repeated = _target_distribution(row, expected)
     if negatives is None:
-        everything = (scaled @ targets.T).logsumexp(-1)
+        logits = scaled @ targets.T
+        everything = logits.logsumexp(-1)
+        own = logits.gather(-1, known[:, None].expand(-1, states.shape[1], -1))
     else:
-        is_target = (negatives == row[:, None])[:, None]
-        others = (scaled @ targets[negatives].T).masked_fill(is_target, MASKED).logsumexp(-1)
-        everything = torch.logaddexp(own, others + math.log(len(targets) / len(negatives)))
-    return (everything - (1 - smoothing) * own - smoothing * mean).mean(0)
+        own = torch.einsum("psd,pcd->psc", scaled, targets[known])
+        is_known = _holds(known, negatives)[:, None]
+        others = (scaled @ targets[negatives].T).masked_fill(is_known, MASKED).logsumexp(-1)
+        everything = torch.logaddexp(
+            own.masked_fill(repeated[:, None], MASKED).logsumexp(-1),
+            others + math.log(len(targets) / len(negatives)),
+        )
+    wanted = (own * share[:, None]).sum(-1)
+    return (everything - (1 - smoothing) * wanted - smoothing * mean).mean(0)
+
+
+def _target_distribution(
+    row: Tensor, expected: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows, their shares, and which of them repeat the target; each (P, 1 + C), the target first."""
+    known = row[:, None]
+    if expected is None:
+        return known, torch.ones(known.shape), torch.zeros(known.shape, dtype=torch.bool)
+    candidates, share = expected
+    is_target = candidates == known
+    others = share.masked_fill(is_target, 0)
+    return (
+        torch.cat([known, candidates], 1),
+        torch.cat([1 - others.sum(1, keepdim=True), others], 1),
+        torch.cat([torch.zeros_like(known, dtype=torch.bool), is_target], 1),
+    )
+
+
+def _holds(known: Tensor, negatives: Tensor) -> Tensor:
+    """Which of the negatives (K,) are among the known rows (P, C): (P, K)."""
+    ordered, order = negatives.sort()
+    count = len(negatives)
+    place = torch.searchsorted(ordered, known).clamp(max=count - 1)
+    found = torch.where(ordered[place] == known, order[place], count)
+    mask = torch.zeros(len(known), count + 1, dtype=torch.bool)
+    return mask.scatter(1, found, True)[:, :count]
 
 
 def draw_negatives(n_items: int, count: int, rng: np.random.Generator) -> Tensor | None:

@@ -1,6 +1,6 @@
 """From raw files to a trained model: the steps in order.
 
-prepare ─► items ─► stage1 ─► stage2_annotate ─► stage2_finetune ─► stage2_deliberate ─► stage3
+prepare ─► items ─► stage1 ─► stage2_annotate ─► stage2_deliberate ─► stage2_finetune ─► stage3
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,8 @@ from training.run import Run
 from training.run_folder import About, RunFolder
 from training.stages.stage1_pretrain import pretrain
 from training.stages.stage2_annotate import annotate_all
-from training.stages.stage2_deliberate import (
-    cross_fitted_lists,
-    new_deliberator,
-    train_deliberator,
-)
+from training.stages.stage2_cross_fit import Data, cross_fit, cross_fitted_lists
+from training.stages.stage2_deliberate import final_scores, new_deliberator, train_deliberator
 from training.stages.stage2_finetune import finetune
 from training.stages.stage3_reinforce import reinforce
 from training.steps import STEPS, StepName
@@ -164,39 +162,23 @@ def _annotate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
     run.folder.do("stage2_annotate", [], ["stage1"], work)
 
 
-def _finetune(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
-    def work(folder: Path) -> dict[str, Any]:
-        model = run.new_model()
-        with run.folder.reading("stage2_annotate") as annotated:
-            load_weights(annotated / "model.safetensors", model)
-            labels = np.load(annotated / "labels.npy", mmap_mode="r", allow_pickle=False)
-        validate = _validator(run, model, steps=model.config.max_steps)
-        history = finetune(
-            model, run.windows, labels, run.trie, run.index.leaf_items, validate,
-            run.config.stage2, folder, run.seed, progress,
-        )  # fmt: skip
-        return {"history": history}
-
-    settings = [run.config.stage2.model_dump(), run.seed]
-    run.folder.do("stage2_finetune", settings, ["stage2_annotate"], work)
-
-
 def _deliberate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
+    config = run.config
+
     def work(folder: Path) -> dict[str, Any]:
-        text = run.items.evidence.tables["text"]
-        lists, mix = cross_fitted_lists(
-            run.training, text, run.new_model, run.config, folder, run.seed, progress
-        )
+        data = Data(run.training, run.items.evidence.tables["text"], config)
+        folds = cross_fit(data, run.new_model, folder, run.seed, progress)
+        lists, mix = cross_fitted_lists(folds, config.deliberate, folder)
         texts = distributed.tensor(run.items.texts)
         held_out = sample(run.sequences.holdout("valid"), run.seed)
         scorer = run.items.evidence.scorer(mix)
         validation = build_lists(
-            held_out.histories, held_out.targets, state_logits(run.model("stage2_finetune")),
-            scorer, run.config.deliberation.candidates,
+            held_out.histories, held_out.targets, state_logits(run.model("stage1")),
+            scorer, config.deliberation.candidates,
         )  # fmt: skip
-        deliberator = new_deliberator(lists, texts.shape[1], run.config)
+        deliberator = new_deliberator(lists, texts.shape[1], config)
         history = train_deliberator(
-            deliberator, lists, validation, texts, run.config, folder, run.seed, progress
+            deliberator, lists, validation, texts, config, folder, run.seed, progress
         )
         figures = [record["metrics"] for record in history]
         best = max(figures, key=itemgetter("objective"), default=None)
@@ -211,11 +193,37 @@ def _deliberate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
                 f"{best['ndcg@10 round 0']:.4f}) and stays out of the answers: {len(lists):,} lists were "
                 "too few to learn it from; histories of more users are what helps"
             )
+        if config.stage2.distillation:
+            judge = partial(final_scores, deliberator, texts=texts, rounds=config.model.max_steps)
+            for fold, number in zip(
+                folds, distributed.own(range(config.deliberate.folds)), strict=True
+            ):
+                expected = fold.expected(config.deliberate.max_expected, mix, judge)
+                expected.save(folder / f"expected-{number}.npz")
         return {"mix": mix, "lists": len(lists), "history": history}
 
-    config = run.config
-    settings = [config.deliberate.model_dump(), config.deliberation.model_dump(), run.seed]
-    run.folder.do("stage2_deliberate", settings, ["stage2_finetune"], work)
+    settings = [
+        config.deliberate.model_dump(), config.deliberation.model_dump(), config.stage2.distillation,
+        run.seed,
+    ]  # fmt: skip
+    run.folder.do("stage2_deliberate", settings, ["stage1"], work)
+
+
+def _finetune(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
+    def work(folder: Path) -> dict[str, Any]:
+        model = run.new_model()
+        with run.folder.reading("stage2_annotate") as annotated:
+            load_weights(annotated / "model.safetensors", model)
+            labels = np.load(annotated / "labels.npy", mmap_mode="r", allow_pickle=False)
+        validate = _validator(run, model, steps=model.config.max_steps)
+        history = finetune(
+            model, run.windows, labels, run.trie, run.index.leaf_items, validate,
+            run.config.stage2, folder, run.seed, progress, run.expected,
+        )  # fmt: skip
+        return {"history": history}
+
+    settings = [run.config.stage2.model_dump(), run.seed]
+    run.folder.do("stage2_finetune", settings, ["stage2_annotate", "stage2_deliberate"], work)
 
 
 def _stage3(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
@@ -240,7 +248,7 @@ def _stage3(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
         return {"history": history, "beam": best, "ndcg@10 by beam weight": ndcg}
 
     settings = [run.config.stage3.model_dump(), run.seed]
-    run.folder.do("stage3", settings, ["stage2_deliberate"], work)
+    run.folder.do("stage3", settings, ["stage2_finetune"], work)
 
 
 _STEPS: dict[StepName, Callable[[Run, Path, Path | None, Progress], None]] = {
@@ -248,8 +256,8 @@ _STEPS: dict[StepName, Callable[[Run, Path, Path | None, Progress], None]] = {
     "items": _items,
     "stage1": _stage1,
     "stage2_annotate": _annotate,
-    "stage2_finetune": _finetune,
     "stage2_deliberate": _deliberate,
+    "stage2_finetune": _finetune,
     "stage3": _stage3,
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from training.items.evidence import fit_evidence
 from training.loop import seeded
 from training.model import StreamRec
 from training.run_folder import RunFolder
+from training.soft_targets import Expected, SoftTargets
 from training.steps import StepName
 
 NETWORK_STEPS: tuple[StepName, ...] = ("stage1", "stage2_finetune", "stage3")
@@ -121,6 +122,16 @@ class Run:
         self.folder.record("stage2_deliberate")
         load_weights(self.folder.folder("stage2_deliberate") / "best.safetensors", deliberator)
         return deliberator.to(torch.get_default_device()).eval()
+
+    @cached_property
+    def expected(self) -> Expected | None:
+        """What deliberation expects at training positions; None where nothing is distilled."""
+        share = self.config.stage2.distillation
+        if not share:
+            return None
+        with self.folder.reading("stage2_deliberate") as folder:
+            files = sorted(folder.glob("expected-*.npz"))
+            return partial(SoftTargets.join([SoftTargets.load(f) for f in files]).at, share=share)
 
     @property
     def mix_weights(self) -> dict[str, float]:

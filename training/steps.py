@@ -9,8 +9,8 @@ StepName = Literal[
     "items",
     "stage1",
     "stage2_annotate",
-    "stage2_finetune",
     "stage2_deliberate",
+    "stage2_finetune",
     "stage3",
 ]
 STEPS: tuple[StepName, ...] = get_args(StepName)

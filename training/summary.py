@@ -17,7 +17,7 @@ from training.evaluate import Figures, evaluate_loop
 from training.run import NETWORK_STEPS, Run
 from training.steps import STEPS, StepName
 
-MODEL_STEPS: tuple[StepName, ...] = ("stage1", "stage2_finetune", "stage2_deliberate", "stage3")
+MODEL_STEPS: tuple[StepName, ...] = ("stage1", "stage2_deliberate", "stage2_finetune", "stage3")
 """Steps after which the model answers differently."""
 
 
@@ -108,7 +108,7 @@ def summarise(run: Run, progress: Progress) -> Summary:
             record["seconds"],
             evaluate_after(run, step, "valid", progress, network_only=True)
             if step in NETWORK_STEPS
-            else summary["stage2_finetune"].network,
+            else summary["stage1"].network,
             evaluate_after(run, step, "valid", progress),
         )
     if distributed.is_first():

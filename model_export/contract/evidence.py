@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,30 +33,36 @@ class NeighbourTable:
     def reached(
         self,
         history: NDArray[np.integer],
-        decay: float,
+        decays: Sequence[float],
         counts: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """The items that a history leads to and their scores; a row may stand there several times.
+        """The items that a history leads to and their scores at each decay.
 
         A score is the sum of the neighbours' weights, each position weighted `decay ** age`.
 
         Args:
             history: (positions,) rows, oldest first, without padding.
-            decay: weight of a position against the one after it.
+            decays: weights of a position against the one after it.
             counts: (positions,) how much each position counts; 1 if not given.
+
+        Returns:
+            R rows, of which one may stand there several times and PADDING may with a score of 0; and
+            (decays, R) scores.
         """
-        weights = decay ** np.arange(len(history) - 1.0, -1.0, -1.0)
+        rows = self.items[history].ravel().astype(np.intp)
+        weights = self.weights[history]
+        ages = _age_weights(tuple(decays), len(history))
         if counts is not None:
-            weights *= counts
-        neighbours = self.items[history].ravel()
-        known = np.flatnonzero(neighbours != PADDING)
-        rows = neighbours[known].astype(np.intp)
+            ages = ages * counts
+        scores = np.empty((len(ages), len(rows)), np.float32)
         total = _scratch("total", len(self.items), np.float64(0))
-        try:
-            np.add.at(total, rows, (self.weights[history] * weights[:, None]).ravel()[known])
-            return rows, total[rows].astype(np.float32)
-        finally:
-            total[rows] = 0
+        for by_age, found in zip(ages, scores, strict=True):
+            try:
+                np.add.at(total, rows, (weights * by_age[:, None]).ravel())
+                found[:] = total[rows]
+            finally:
+                total[rows] = 0
+        return rows, scores
 
     def links(
         self, sources: NDArray[np.integer], rows: NDArray[np.integer]
@@ -96,8 +103,9 @@ class NeighbourTable:
         for user, line in enumerate(scores):
             known = histories[user] != PADDING
             counted = None if counts is None else counts[user, known]
-            rows, found = self.reached(histories[user, known], decay, counted)
-            line[rows] = found
+            rows, (found,) = self.reached(histories[user, known], [decay], counted)
+            reached = rows != PADDING
+            line[rows[reached]] = found[reached]
         return scores
 
 
@@ -124,7 +132,7 @@ def score_candidates(
     cells = count * len(tables)
     scores = np.empty((users, cells, len(decays)), dtype=np.float32)
     place = _scratch("place", len(tables[0].items), np.int32(PADDING))
-    table_of_column = np.repeat(np.arange(len(tables)), [table.items.shape[1] for table in tables])
+    table_of_column = _table_of_column(tuple(table.items.shape[1] for table in tables))
     for user, history in enumerate(histories):
         known = history != PADDING
         rows = history[known]
@@ -138,14 +146,27 @@ def score_candidates(
         position, column = np.divmod(hit, neighbours.shape[1])
         cell = places[hit] * len(tables) + table_of_column[column]
         weight = np.concatenate([table.weights[rows] for table in tables], axis=1).ravel()[hit]
-        age_weights = np.power.outer(
-            np.asarray(decays, dtype=np.float32), np.arange(len(rows) - 1, -1, -1)
-        )
+        ages = _age_weights(tuple(decays), len(rows))
         if counts is not None:
-            age_weights *= counts[user, known]
-        for number, by_age in enumerate(age_weights[:, position]):
+            ages = ages * counts[user, known]
+        for number, by_age in enumerate(ages[:, position]):
             scores[user, :, number] = np.bincount(cell, weight * by_age, minlength=cells)
     return scores.reshape(users, count, len(tables), len(decays))
+
+
+@lru_cache
+def _age_weights(decays: tuple[float, ...], positions: int) -> NDArray[np.float32]:
+    """(decays, positions) `decay ** age`, oldest first."""
+    ages = np.arange(positions - 1, -1, -1)
+    weights: NDArray[np.float32] = np.power.outer(np.asarray(decays, dtype=np.float32), ages)
+    weights.setflags(write=False)
+    return weights
+
+
+@lru_cache
+def _table_of_column(widths: tuple[int, ...]) -> NDArray[np.int64]:
+    """Which of the tables that stand side by side each column is of."""
+    return np.repeat(np.arange(len(widths)), widths)
 
 
 _kept = threading.local()

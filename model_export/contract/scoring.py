@@ -97,6 +97,19 @@ class Scorer:
             total += np.float32(self.weights.get(name, 0.0)) * demand
         return total
 
+    @cached_property
+    def _weighed(self) -> Mapping[str, tuple[tuple[float, ...], Array]]:
+        """Decays and weights of each table that takes part in the mix."""
+        weighed: dict[str, dict[float, float]] = {}
+        for name, weight in self.weights.items():
+            if "@" in name and weight:
+                table, decay = name.split("@")
+                weighed.setdefault(table, {})[float(decay)] = weight
+        return {
+            table: (tuple(by_decay), np.array([*by_decay.values()], np.float32))
+            for table, by_decay in weighed.items()
+        }
+
     def evidence(
         self, histories: NDArray[np.integer], name: str, counts: Array | None = None
     ) -> Array:
@@ -118,12 +131,9 @@ class Scorer:
         for user, line in enumerate(total):
             known = histories[user] != PADDING
             counted = None if counts is None else counts[user, known]
-            for name, weight in self.weights.items():
-                if "@" in name and weight:
-                    table, decay = name.split("@")
-                    neighbours = self.tables[table]
-                    rows, scores = neighbours.reached(histories[user, known], float(decay), counted)
-                    line[rows] += np.float32(weight) * as_evidence(scores, table)
+            for table, (decays, weights) in self._weighed.items():
+                rows, scores = self.tables[table].reached(histories[user, known], decays, counted)
+                line[rows] += weights @ as_evidence(scores, table)
         return total
 
     def candidates(self, mix: Array, count: int) -> NDArray[np.int64]:

@@ -33,7 +33,7 @@ def evaluate(
     stage: Annotated[
         str | None,
         typer.Option(
-            help="As this step left the model: stage1, stage2_finetune, stage2_deliberate or stage3.",
+            help="As this step left the model: stage1, stage2_deliberate, stage2_finetune or stage3.",
             show_default="the last finished step",
         ),
     ] = None,

@@ -266,7 +266,7 @@ optim = { epochs = 1 }
 [stage2]
 optim = { epochs = 1 }
 [deliberate]
-folds = 2
+folds = 3
 evidence_parts = 1
 network = { epochs = 1 }
 epochs = 1

@@ -70,9 +70,9 @@ def test_a_run_in_training_says_what_its_figures_lack(trained: Path, tmp_path: P
     shutil.copytree(trained, run)
     (run / "stage3" / "step.json").unlink()
     result = evaluate(run, "--json")
-    assert json.loads(result.stdout)["stage"] == "stage2_deliberate"
+    assert json.loads(result.stdout)["stage"] == "stage2_finetune"
     assert "not trained to the end" in result.stderr
-    assert "after stage2_deliberate, before stage3" in result.stderr
+    assert "after stage2_finetune, before stage3" in result.stderr
     assert "not trained" not in evaluate(trained, "--json").stderr
 
 

@@ -104,6 +104,28 @@ def test_sampled_softmax_by_hand(model: StreamRec) -> None:
     assert loss.item() == pytest.approx(math.log(math.exp(2) + 3 * math.exp(1)) - 2)
 
 
+def test_expected_items_share_the_target_distribution(model: StreamRec) -> None:
+    targets = torch.eye(4)
+    states = torch.tensor([[[0.0, 2.0, 3.0, 1.0]]])
+    with torch.no_grad():
+        model.state_scale.fill_(0.0)
+    log_p = states[0, 0].log_softmax(0)
+    # the target itself, row 1, is among the expected items: 1 - .5 + .2 of the distribution is its own
+    expected = torch.tensor([[2, 1]]), torch.tensor([[0.3, 0.2]])
+    wanted = -(0.7 * log_p[1] + 0.3 * log_p[2])
+    row = torch.tensor([1])
+    loss = state_loss(model, states, targets, row, 0.0, expected=expected)
+    torch.testing.assert_close(loss[0], wanted)
+    # negatives that are all items, some of them known besides, stand for the same softmax
+    everything = torch.tensor([3, 0, 2, 1])
+    loss = state_loss(model, states, targets, row, 0.0, everything, expected)
+    torch.testing.assert_close(loss[0], wanted)
+    # item 0 stands for two items; what is expected is counted once and exactly
+    loss = state_loss(model, states, targets, row, 0.0, torch.tensor([0, 2]), expected)
+    total = math.exp(2) + math.exp(3) + 2 * math.exp(0)
+    assert loss.item() == pytest.approx(math.log(total) - 0.7 * 2 - 0.3 * 3)
+
+
 def test_negatives_are_drawn_for_large_catalogues_only() -> None:
     rng = np.random.default_rng(0)
     assert draw_negatives(19, 10, rng) is None

@@ -15,10 +15,11 @@ from rich.progress import Progress
 from torch import nn
 
 from model_export.contract.catalog import Catalog, Item
-from model_export.contract.config import ModelConfig
+from model_export.contract.config import DeliberationConfig, EvidenceConfig, ModelConfig
 from model_export.contract.history import encode_history
 from model_export.contract.prefix_index import PrefixIndex
 from model_export.contract.semantic_ids import CodeVocabulary
+from training.args import DeliberateConfig, OptimConfig, RunConfig, Stage2Config
 from training.data.batches import Batch, Windows, collate
 from training.data.sequences import Sequences
 from training.decoding import TrieTensors
@@ -50,6 +51,20 @@ def config(**changes: float) -> ModelConfig:
         "max_history": MAX_HISTORY, "max_steps": STEPS, "dropout": 0.0,
     }  # fmt: skip
     return ModelConfig.model_validate(shape | changes)
+
+
+def cross_fit_config(distillation: float = 0.0, **changes: Any) -> RunConfig:
+    """Three folds, two short epochs each."""
+    return RunConfig(
+        model=config(),
+        deliberation=DeliberationConfig(candidates=8, d_model=16, heads=2, thoughts=2),
+        evidence=EvidenceConfig(neighbours=5),
+        stage2=Stage2Config(distillation=distillation),
+        deliberate=DeliberateConfig(
+            folds=3, epochs=3, rounds=2, batch_size=16,
+            network=OptimConfig(epochs=2, batch_size=64), **changes,
+        ),
+    )  # fmt: skip
 
 
 def new_network(learnt: NDArray[np.int64] | None = None, **changes: float) -> StreamRec:

@@ -1,4 +1,4 @@
-"""Stage 2, first half: annotate every training example with a reasoning trace.
+"""Stage 2, first: annotate every training example with a reasoning trace.
 
 Iterative inference (see reasoning.py) runs over all histories in shards, which the processes share
 among them. A shard that is on disk is not computed again, so the job may be interrupted.

@@ -1,4 +1,4 @@
-"""Stage 2, second half: fine-tune on the annotated traces.
+"""Stage 2, last: fine-tune on the annotated traces.
 
 Four losses, jointly: (a) states contrasted with the target, later steps weighing more (s_0, which answers
 where nobody waits for reasoning, keeps a whole share of its own); (b) residual and
@@ -9,8 +9,9 @@ The labels know the target, and a decoder that reads nothing else learns to lean
 (`own_tokens`) read the tokens that the decoder would write itself; along such a path the residuals are its
 own too, and the labels are chosen anew from them.
 
-Only what thinks is trained: items, codes and encoder stay as stage 1 left them, because training them on
-serves the training users more than anybody else.
+The states learn from soft targets: in part what came next, in part what deliberation expects, on
+rankings by those who do not know the answer (see stage2_cross_fit.py). Without soft targets only what thinks
+is trained: training items, codes and encoder on by what came next serves the training users alone.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from training.losses import (
 )
 from training.model import Context, StreamRec
 from training.reasoning import nearest_code, reason
+from training.soft_targets import Expected
 from training.teacher_forcing import Forced, force
 
 PREFERENCES = 64
@@ -59,12 +61,15 @@ def finetune(
     folder: Path,
     seed: int,
     progress: Progress,
+    expected: Expected | None = None,
 ) -> list[dict[str, Any]]:
     """Train the model in place; the model as it comes in is the direct model that DPO compares with.
 
     Args:
         labels: (items of all histories, steps) annotated reasoning tokens, see stage2_annotate.
         leaf_items: (N,) catalogue row of each leaf of the trie.
+        expected: what else than the target could have come next, for the states; see state_loss. None
+            trains the thinking parts alone.
 
     Returns:
         The record of each epoch.
@@ -74,11 +79,13 @@ def finetune(
 
     def losses(batch: Batch, rng: np.random.Generator) -> Losses:
         label = tensor(labels[batch.place.numpy()])
-        return stage2_losses(model, direct, batch, label, trie, rows, config, rng)
+        soft = expected and expected(batch.place)
+        return stage2_losses(model, direct, batch, label, trie, rows, config, rng, soft)
 
-    model.requires_grad_(False)
-    for part in thinking_parts(model):
-        part.requires_grad_(True)
+    if not expected:
+        model.requires_grad_(False)
+        for part in thinking_parts(model):
+            part.requires_grad_(True)
     history = train_epochs(
         "stage 2 fine-tune", model, windows, losses, validate, config.optim, folder, seed, progress
     )
@@ -112,12 +119,14 @@ def stage2_losses(
     leaf_items: Tensor,
     config: Stage2Config,
     rng: np.random.Generator,
+    expected: tuple[Tensor, Tensor] | None = None,
 ) -> Losses:
     """Weighted losses of one batch.
 
     Args:
         direct: the frozen stage-1 model.
         label: (P, l) annotated reasoning tokens.
+        expected: as for state_loss.
     """
     encoded = model.encode(model.item_inputs()[batch.rows.clamp(min=0)], batch.mask)
     context = model.contexts_at(encoded, batch.mask, batch.owner, batch.newest)
@@ -132,7 +141,7 @@ def stage2_losses(
     label = torch.where(reads_own[:, None], nearest_code(model, residual.detach()), label)
 
     negatives = draw_negatives(len(targets), config.negatives, rng)
-    steps = state_loss(model, states, targets, batch.target, config.smoothing, negatives)
+    steps = state_loss(model, states, targets, batch.target, config.smoothing, negatives, expected)
     ranked = steps[0] + (steps[1:] * step_weights(len(steps) - 1)).sum()
     quantized = quantization_loss(residual, model.codebook(label), config.commitment)
     written = -reasoning_log_likelihood(model, forced.reasoning, label).sum(1) * reasons

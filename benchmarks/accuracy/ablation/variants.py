@@ -11,7 +11,7 @@ from training.presets import merged
 
 LOSSES = {
     "stage1": ("generation", "state", "prefix_share", "smoothing"),
-    "stage2": ("state", "quantization", "commitment", "generation", "dpo"),
+    "stage2": ("state", "quantization", "commitment", "generation", "dpo", "distillation"),
 }
 """Fields of each stage that 0 turns off."""
 SHAPES = ((3, 256), (4, 64), (4, 256), (5, 256), (4, 512))

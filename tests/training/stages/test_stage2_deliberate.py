@@ -1,4 +1,4 @@
-"""Learning to deliberate: nobody is judged by what they themselves taught."""
+"""Learning to deliberate."""
 
 from __future__ import annotations
 
@@ -11,126 +11,19 @@ import pytest
 import torch
 from rich.progress import Progress
 
-from model_export.contract.config import DeliberationConfig, EvidenceConfig
-from model_export.contract.evidence import NeighbourTable
-from model_export.contract.history import PADDING
 from model_export.contract.scoring import FEATURES
-from training.args import DeliberateConfig, OptimConfig, RunConfig
-from training.data.sequences import Sequences
+from training.args import RunConfig
 from training.deliberation import Deliberator
 from training.lists import CandidateLists
 from training.stages.stage2_deliberate import (
-    MIX,
-    cross_fitted_lists,
-    fit_network,
-    fit_scorer,
+    final_scores,
     list_metrics,
     new_deliberator,
-    others,
-    positions,
-    split_users,
     train_deliberator,
 )
 
 from .. import tiny
-
-TEXT = NeighbourTable(np.full((20, 1), PADDING), np.zeros((20, 1), np.float32))
-
-
-def config(**changes: Any) -> RunConfig:
-    return RunConfig(
-        model=tiny.config(),
-        deliberation=DeliberationConfig(candidates=8, d_model=16, heads=2, thoughts=2),
-        evidence=EvidenceConfig(neighbours=5),
-        deliberate=DeliberateConfig(
-            folds=3, epochs=3, rounds=2, batch_size=16,
-            network=OptimConfig(epochs=2, batch_size=64), **changes,
-        ),
-    )  # fmt: skip
-
-
-# --- who is held out ---------------------------------------------------------------------------
-
-
-def test_folds_are_equal_and_seeded() -> None:
-    folds = split_users(10, 3, seed=1)
-    assert sorted(np.bincount(folds)) == [3, 3, 4]
-    assert folds.tolist() == split_users(10, 3, seed=1).tolist()
-    assert folds.tolist() != split_users(10, 3, seed=2).tolist()
-
-
-def test_others_have_no_item_of_the_held_out() -> None:
-    training = Sequences(["a", "b", "c"], np.array([0, 2, 5, 6]), np.array([1, 2, 3, 4, 5, 6]))
-    offsets, items = others(training, np.array([False, True, False]))
-    assert offsets.tolist() == [0, 2, 2, 3]
-    assert items.tolist() == [1, 2, 6]
-
-
-def test_positions_are_the_latest_of_every_user_first() -> None:
-    training = Sequences(["a", "b", "c"], np.array([0, 3, 7, 8]), np.arange(8) * 10)
-    histories, targets = positions(training, np.array([0, 1, 2]), limit=4)
-    assert targets.tolist() == [20, 60, 10, 50]
-    assert [h.tolist() for h in histories] == [[0, 10], [30, 40, 50], [0], [30, 40]]
-    assert len(positions(training, np.array([0, 1, 2]), limit=99)[0]) == 5
-    assert positions(training, np.array([2]), limit=9)[0] == []
-
-
-def test_a_fold_is_blind_to_its_held_out_users(tmp_path: Path) -> None:
-    """Whatever they did, the fold's network and evidence are the same, bit for bit."""
-    training = tiny.walks(9, 6)
-    held_out = np.arange(9) % 3 == 0
-    noise = training.items.copy()
-    places = np.repeat(held_out, training.lengths)
-    noise[places] = np.random.default_rng(0).integers(20, size=places.sum())
-    rows = np.array([[4, 5, 6]])
-    logits, scorers = [], []
-    for name, items in (("a", training.items), ("b", noise)):
-        sequences = Sequences(training.user_ids, training.offsets, items)
-        network = fit_network(
-            0, held_out, sequences, tiny.new_network, config(), tmp_path / name, 1, tiny.silent()
-        )
-        logits.append(network(rows))
-        scorers.append(fit_scorer(held_out, sequences, TEXT, config().evidence, {}))
-    np.testing.assert_array_equal(logits[0], logits[1])
-    np.testing.assert_array_equal(scorers[0].popularity, scorers[1].popularity)
-    assert scorers[0].popularity.sum() == 36
-    for name, table in scorers[0].tables.items():
-        np.testing.assert_array_equal(table.items, scorers[1].tables[name].items)
-        np.testing.assert_array_equal(table.weights, scorers[1].tables[name].weights)
-
-
-# --- lists -------------------------------------------------------------------------------------
-
-
-def cross_fit(
-    folder: Path, progress: Progress | None = None
-) -> tuple[CandidateLists, dict[str, float]]:
-    return cross_fitted_lists(
-        tiny.walks(12, 5), TEXT, tiny.new_network, config(), folder, 1, progress or tiny.silent()
-    )
-
-
-def test_cross_fitted_lists_hold_their_target(tmp_path: Path) -> None:
-    lists, mix = cross_fit(tmp_path)
-    assert set(mix) == set(MIX)
-    assert 0 < len(lists) <= 12 * 4
-    assert (lists.label >= 0).all()
-    target = np.take_along_axis(lists.candidates, lists.label[:, None], 1)[:, 0]
-    assert (target == (lists.history[:, -1] + 1) % 20).all()
-
-
-@pytest.mark.parametrize("movement", [2, 5, 8])
-def test_interrupted_folds_give_the_same_lists(tmp_path: Path, movement: int) -> None:
-    whole, mix = cross_fit(tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        cross_fit(tmp_path / "part", tiny.Interrupted(movement))
-    resumed, same_mix = cross_fit(tmp_path / "part")
-    assert mix == same_mix
-    np.testing.assert_array_equal(whole.candidates, resumed.candidates)
-    np.testing.assert_array_equal(whole.features, resumed.features)
-
-
-# --- the deliberator ---------------------------------------------------------------------------
+from ..tiny import cross_fit_config as config
 
 
 def planted(seed: int, count: int = 120) -> CandidateLists:
@@ -220,3 +113,13 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, movement: int)
     history = train(resumed, tmp_path / "part", config())
     assert tiny.equal(whole, resumed)
     assert json.loads(json.dumps(history)) == history
+
+
+def test_final_scores_are_those_after_the_last_round(tmp_path: Path) -> None:
+    model, lists = new(config()), planted(0)
+    train(model, tmp_path, config())
+    scores = final_scores(model, lists, TEXTS, 2)
+    own = np.take_along_axis(scores, lists.label[:, None], 1)
+    ranks = (scores >= own).sum(1)
+    expected = np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0).mean()
+    assert list_metrics(model, lists, TEXTS, 2)["objective"] == pytest.approx(expected)

@@ -15,6 +15,7 @@ from training.args import Stage2Config
 from training.losses import code_log_likelihood
 from training.model import StreamRec
 from training.reasoning import reason, start_codebook
+from training.soft_targets import Expected
 from training.stages.stage2_annotate import annotate_all
 from training.stages.stage2_finetune import finetune, stage2_losses, thinking_parts
 from training.teacher_forcing import force
@@ -42,24 +43,55 @@ def train(
     folder: Path,
     settings: Stage2Config,
     progress: Progress | None = None,
+    expected: Expected | None = None,
 ) -> list[dict[str, Any]]:
     epochs = count()
     return finetune(
         model, tiny.windows(), labels, tiny.trie(), LEAVES,
         lambda: {"objective": float(next(epochs))},
-        settings, folder, 7, progress or tiny.silent(),
+        settings, folder, 7, progress or tiny.silent(), expected,
     )  # fmt: skip
 
 
-def losses(model: StreamRec, direct: StreamRec, **changes: float) -> dict[str, torch.Tensor]:
+def nothing_new(place: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Soft targets that expect nothing but the target."""
+    return torch.zeros(len(place), 1, dtype=torch.long), torch.zeros(len(place), 1)
+
+
+def losses(
+    model: StreamRec,
+    direct: StreamRec,
+    expected: tuple[torch.Tensor, torch.Tensor] | None = None,
+    **changes: float,
+) -> dict[str, torch.Tensor]:
     batch = tiny.batch()
     label = torch.randint(
         12, (len(batch.target), tiny.STEPS), generator=torch.Generator().manual_seed(0)
     )
     return stage2_losses(
         model, direct, batch, label, tiny.trie(), torch.from_numpy(LEAVES), config(**changes),
-        np.random.default_rng(0),
+        np.random.default_rng(0), expected,
     )  # fmt: skip
+
+
+def test_soft_targets_train_the_whole_network(tmp_path: Path) -> None:
+    model, labels = annotated(tmp_path, dropout=0.1)
+    before = tiny.parameters(model)
+    train(model, labels, tmp_path, config(), None, nothing_new)
+    assert tiny.moved(before, model) == {name for name, _ in model.named_parameters()}
+
+
+def test_soft_targets_count_in_the_states_loss() -> None:
+    model = tiny.network()
+    direct = copy.deepcopy(model)
+    place = tiny.batch().place
+    candidates, share = torch.full((len(place), 1), 7), torch.full((len(place), 1), 0.5)
+    hard = losses(model, direct)
+    same = losses(model, direct, nothing_new(place))
+    soft = losses(model, direct, (candidates, share))
+    torch.testing.assert_close(same, hard)
+    assert soft["state"] != hard["state"]
+    assert all(soft[name] == hard[name] for name in ("quantization", "generation", "dpo"))
 
 
 def test_everything_that_thinks_moves_and_nothing_else(tmp_path: Path) -> None:

@@ -1,0 +1,301 @@
+"""Stage 2, cross-fitting: rankings by those who do not know the answer.
+
+What is learnt from must look as it will when serving: the target must be new to the network and to the
+evidence. So the users are split in folds, and a network and the evidence tables are fitted without a
+fold; every training position of its users then gives one list of candidates. The weights of the mix are
+fitted on the same lists. No validation or test target is learnt from.
+
+The networks of the folds learn from soft targets, as the network that serves will. Who makes these for them
+must know neither the fold nor the user that they are for, so a network is trained without each pair of folds:
+
+    pair (a, b)  hard targets; ranks the positions of b for fold a, and those of a for fold b
+    fold a       soft targets from its pairs; ranks the positions of a: lists to deliberate over
+    expected     what deliberation makes of these lists: soft targets for fine-tuning
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from model_export.contract.config import EvidenceConfig
+from model_export.contract.evidence import NeighbourTable
+from model_export.contract.files import read_json, write_json
+from model_export.contract.scoring import DEFAULT_WEIGHTS, Scorer
+from training import distributed
+from training.args import DeliberateConfig, RunConfig
+from training.data.batches import Windows
+from training.data.sequences import Sequences
+from training.items.evidence import fit_evidence
+from training.lists import (
+    CandidateLists,
+    Logits,
+    build_lists,
+    fit_mix_weights,
+    ranked,
+    state_logits,
+)
+from training.model import StreamRec
+from training.soft_targets import Expected, SoftTargets
+from training.stages.stage1_pretrain import pretrain
+
+MIX = ("state", "wide@0.8", "wide@0.4", "text@0.8", "text@0.4", "together@0.8", "recent")
+"""What the mix may weigh; everything else is for deliberation alone. Not popularity: what was popular
+counts for more among positions of the past than it will tomorrow."""
+PROBE_LISTS = 24_000
+"""Lists on which the weights of the mix are fitted before the final lists are built: the latest
+positions, whose histories are as long as those of the requests to come."""
+
+
+def split_users(users: int, folds: int, seed: int) -> NDArray[np.int64]:
+    """(users,) fold of each user, at random and of equal size."""
+    return np.random.default_rng(seed).permutation(users) % folds
+
+
+def others(
+    training: Sequences, held_out: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Offsets and items of the histories of all users but the held-out ones (theirs are empty)."""
+    lengths = np.where(held_out, 0, training.lengths)
+    kept = np.repeat(~held_out, training.lengths)
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), training.items[kept]
+
+
+def fit_network(
+    name: str,
+    held_out: NDArray[np.bool_],
+    training: Sequences,
+    new_model: Callable[[NDArray[np.int64]], StreamRec],
+    config: RunConfig,
+    folder: Path,
+    seed: int,
+    progress: Progress,
+    expected: Expected | None = None,
+) -> Logits:
+    """A network, state head only, that never saw the held-out users."""
+    offsets, items = others(training, held_out)
+    windows = Windows.cut(offsets, items, config.model.max_history)
+    model = new_model(items)
+    stage1 = config.stage1.model_copy(
+        update={"optim": config.deliberate.network, "generation": 0.0}
+    )
+    no_prefix = np.zeros((len(model.items.tokens), 1), dtype=np.int64)
+    pretrain(model, windows, no_prefix, None, stage1, folder, seed, progress, name, expected)
+    return state_logits(model)
+
+
+def fit_scorer(
+    held_out: NDArray[np.bool_],
+    training: Sequences,
+    text: NeighbourTable,
+    config: EvidenceConfig,
+    weights: Mapping[str, float],
+) -> Scorer:
+    """Evidence that knows nothing of the held-out users."""
+    offsets, items = others(training, held_out)
+    return fit_evidence(offsets, items, text, config).scorer(weights)
+
+
+def positions(
+    training: Sequences, users: NDArray[np.int64], limit: int
+) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+    """Histories of at most `limit` training positions of some users, latest first, and the places of
+    their targets among all items."""
+    lengths = training.lengths[users]
+    owner = np.repeat(users, np.maximum(lengths - 1, 0))
+    back = np.concatenate([np.arange(1, length) for length in lengths] or [np.zeros(0, np.int64)])
+    newest = np.argsort(back, kind="stable")[:limit]
+    ends = training.offsets[owner[newest] + 1] - back[newest]
+    starts = training.offsets[owner[newest]]
+    return [training.items[start:end] for start, end in zip(starts, ends, strict=True)], ends
+
+
+@dataclass(frozen=True)
+class Data:
+    """What all folds are cut from.
+
+    Attributes:
+        training: histories of all users.
+        text: text neighbours, which no user makes.
+    """
+
+    training: Sequences
+    text: NeighbourTable
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Users who are held out, and what a network that never saw them makes of a history.
+
+    Attributes:
+        users: whose positions are ranked.
+        strangers: (all users,) who else is held out from the evidence.
+        logits: of the network.
+    """
+
+    data: Data
+    users: NDArray[np.int64]
+    strangers: NDArray[np.bool_]
+    logits: Logits
+
+    def lists(self, limit: int, weights: Mapping[str, float]) -> CandidateLists:
+        """This fold's share of `limit` lists, those that hold their target."""
+        parts = []
+        for places, histories, scorer in self._parts(limit, weights):
+            built = self._build(places, histories, scorer)
+            parts.append(built[built.label >= 0])
+        return CandidateLists.join(parts)
+
+    def expected(
+        self,
+        limit: int,
+        weights: Mapping[str, float],
+        judge: Callable[[CandidateLists], NDArray[np.floating]],
+    ) -> SoftTargets:
+        """What a judge of lists expects at this fold's share of `limit` positions.
+
+        Args:
+            judge: scores (M, C) of the candidates.
+        """
+        parts = []
+        for places, histories, scorer in self._parts(limit, weights):
+            built = self._build(places, histories, scorer)
+            parts.append(SoftTargets.expected(places, built.candidates, judge(built)))
+        return SoftTargets.join(parts)
+
+    def expected_by_mix(self, limit: int, weights: Mapping[str, float]) -> SoftTargets:
+        """What the mix expects at this fold's share of `limit` positions."""
+        count = self.data.config.deliberation.candidates
+        parts = [
+            SoftTargets.expected(places[chunk.part], chunk.candidates, chunk.best)
+            for places, histories, scorer in self._parts(limit, weights)
+            for chunk in ranked(histories, self.logits, scorer, count)
+        ]
+        return SoftTargets.join(parts)
+
+    def _build(
+        self, places: NDArray[np.int64], histories: Sequence[NDArray[np.int64]], scorer: Scorer
+    ) -> CandidateLists:
+        targets = self.data.training.items[places]
+        return build_lists(
+            histories, targets, self.logits, scorer, self.data.config.deliberation.candidates
+        )
+
+    def _parts(
+        self, limit: int, weights: Mapping[str, float]
+    ) -> Iterator[tuple[NDArray[np.int64], list[NDArray[np.int64]], Scorer]]:
+        """Places of targets, histories and the evidence for them.
+
+        Evidence is cheap, so each table lacks only a part of the fold's users and is nearly as full as
+        the one that serves.
+        """
+        data, settings = self.data, self.data.config.deliberate
+        share = -(-limit // (settings.folds * settings.evidence_parts))
+        for part in np.array_split(self.users, settings.evidence_parts):
+            held_out = self.strangers.copy()
+            held_out[part] = True
+            scorer = fit_scorer(held_out, data.training, data.text, data.config.evidence, weights)
+            histories, places = positions(data.training, part, share)
+            yield places, histories, scorer
+
+
+def cross_fit(
+    data: Data,
+    new_model: Callable[[NDArray[np.int64]], StreamRec],
+    folder: Path,
+    seed: int,
+    progress: Progress,
+) -> list[Fold]:
+    """This process's folds. A process learns whole networks, which have less to compute in a step than
+    to exchange."""
+    training, config = data.training, data.config
+    fold_of = split_users(len(training), config.deliberate.folds, seed)
+    share = config.stage2.distillation
+    if share:
+        _teach(data, fold_of, new_model, folder, seed, progress)
+    folds = []
+    for number in distributed.own(range(config.deliberate.folds)):
+        held_out = fold_of == number
+        expected = None
+        if share:
+            kept = np.repeat(~held_out, training.lengths)
+            taught = SoftTargets.join(
+                [SoftTargets.load(file) for file in sorted(folder.glob(f"for-{number}-of-*.npz"))]
+            )
+            expected = partial(taught.among(kept).at, share=share)
+        with distributed.apart():
+            network = fit_network(
+                f"fold {number + 1}", held_out, training, new_model, config,
+                folder / f"fold-{number}", seed, progress, expected,
+            )  # fmt: skip
+        nobody = np.zeros(len(training), dtype=bool)
+        folds.append(Fold(data, np.flatnonzero(held_out), nobody, network))
+    distributed.wait()
+    return folds
+
+
+def _teach(
+    data: Data,
+    fold_of: NDArray[np.int64],
+    new_model: Callable[[NDArray[np.int64]], StreamRec],
+    folder: Path,
+    seed: int,
+    progress: Progress,
+) -> None:
+    """Write the soft targets that each fold's network learns from, one file for every other fold."""
+    config = data.config
+    settings = config.deliberate
+    for first, second in distributed.own(list(combinations(range(settings.folds), 2))):
+        files = {
+            student: folder / f"for-{student}-of-{taught}.npz"
+            for student, taught in ((first, second), (second, first))
+        }
+        if all(file.is_file() for file in files.values()):
+            continue
+        with distributed.apart():
+            network = fit_network(
+                f"folds {first + 1} and {second + 1}", np.isin(fold_of, (first, second)),
+                data.training, new_model, config, folder / f"pair-{first}-{second}", seed, progress,
+            )  # fmt: skip
+        taught = {
+            first: Fold(data, np.flatnonzero(fold_of == second), fold_of == first, network),
+            second: Fold(data, np.flatnonzero(fold_of == first), fold_of == second, network),
+        }
+        for student, fold in taught.items():
+            probe = fold.lists(min(PROBE_LISTS // 2, settings.max_lists), DEFAULT_WEIGHTS)
+            weights = fit_mix_weights(probe, MIX)
+            fold.expected_by_mix(settings.max_expected, weights).save(files[student])
+    distributed.wait()
+
+
+def cross_fitted_lists(
+    folds: Sequence[Fold], settings: DeliberateConfig, folder: Path
+) -> tuple[CandidateLists, dict[str, float]]:
+    """Lists of all folds that hold their target, and the weights of the mix that made them.
+
+    Args:
+        folds: those of this process.
+    """
+    weights_file = folder / "mix.json"
+    if not weights_file.is_file():
+        limit = min(PROBE_LISTS, settings.max_lists)
+        mine = [fold.lists(limit, DEFAULT_WEIGHTS) for fold in folds]
+        probe = [lists for share in distributed.gathered(mine) for lists in share]
+        if distributed.is_first():
+            write_json(weights_file, fit_mix_weights(CandidateLists.join(probe), MIX))
+    distributed.wait()
+    weights = read_json(weights_file, f"delete {folder} and train again")
+    files = [folder / f"lists-{number}.npz" for number in range(settings.folds)]
+    for fold, file in zip(folds, distributed.own(files), strict=True):
+        if not file.is_file():
+            fold.lists(settings.max_lists, weights).save(file)
+    distributed.wait()
+    return CandidateLists.join([CandidateLists.load(file) for file in files]), weights
