@@ -9,6 +9,7 @@ def model_card(manifest: Manifest) -> str:
     """The card as Markdown."""
     data, model = manifest.data, manifest.model
     efforts = ", ".join(f"{name} {steps}" for name, steps in manifest.inference.efforts)
+    weighed = [(name, weight) for name, weight in manifest.scoring.items() if weight >= 0.005]
     lines = [
         f"# Model {manifest.model_version}",
         "",
@@ -20,7 +21,7 @@ def model_card(manifest: Manifest) -> str:
         f"reads the newest {model.max_history} items",
         f"- semantic IDs: {' × '.join(map(str, manifest.code_sizes))} codes, one ID per item",
         f"- reasoning steps by effort: {efforts}",
-        f"- mix: {', '.join(f'{name} {weight:.3g}' for name, weight in manifest.scoring.items())}",
+        f"- mix: {', '.join(f'{name} {weight:.2f}' for name, weight in weighed)}",
         "",
     ]
     if manifest.metrics:

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from training.summary import Summary
 
 CUTOFFS = (5, 10)
+FIGURES = (
+    "R: Recall, N: NDCG, seen: items of the history, coverage: share of the catalogue in somebody's top 10, "
+    "popularity: mean interactions of what is shown"
+)
 
 
 def figures_table(figures: Mapping[str, Figures], title: str) -> Table:
     """Two rows, seen items left out and kept, for every number of reasoning steps."""
-    table = Table("", "seen", title=title, caption="R: Recall, N: NDCG, seen: items of the history")
+    table = Table("", "seen", title=title, caption=FIGURES)
     for name in (*(f"{metric}@{k}" for k in CUTOFFS for metric in "RN"), "coverage", "popularity"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, row in figures.items():

@@ -100,7 +100,8 @@ class Stage2Config(StrictModel):
         0.5,
         ge=0,
         le=1,
-        description="Share of what deliberation expects in the targets of the states; 0 for none.",
+        description="Share of what deliberation expects in the targets of the states; 0 for none, and then "
+        "only what thinks is fine-tuned.",
     )
     state: float = Field(1.0, ge=0, description="Weight of (a) the state–target contrast.")
     quantization: float = Field(0.1, ge=0, description="Weight of (b) the quantization loss.")
@@ -128,7 +129,12 @@ class Stage2Config(StrictModel):
 class DeliberateConfig(StrictModel):
     """Learning to deliberate, on lists that neither network nor memory has seen."""
 
-    folds: int = Field(4, ge=3, description="Users are split in this many folds for cross-fitting.")
+    folds: int = Field(
+        4,
+        ge=2,
+        description="Users are split in this many folds for cross-fitting; distillation needs three, and "
+        "trains a network without each pair of them.",
+    )
     evidence_parts: int = Field(
         3, ge=1, description="Evidence tables of a fold, each without a part of its users."
     )
@@ -215,6 +221,10 @@ def load_config(path: Path | None) -> RunConfig:
         raise ConfigError(f"configuration {path}: {problems}") from error
     except ValueError as error:
         raise ConfigError(f"configuration {path}: {error}") from error
+    if config.stage2.distillation and config.deliberate.folds < 3:
+        raise ConfigError(
+            f"configuration {path}: deliberate.folds must be 3 or more where stage2.distillation is not 0"
+        )
     if (deepest := max(dict(config.inference.efforts).values())) > config.model.max_steps:
         raise ConfigError(
             f"configuration {path}: inference.efforts asks for {deepest} steps, "

@@ -1,6 +1,6 @@
 """From raw files to a trained model: the steps in order.
 
-prepare ─► items ─► stage1 ─► stage2_annotate ─► stage2_deliberate ─► stage2_finetune ─► stage3
+prepare ─► items ─► stage1 ─► stage2_deliberate ─► stage2_annotate ─► stage2_finetune ─► stage3
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from training.items.catalog_items import fit_catalog_items
 from training.lists import build_lists, state_logits
 from training.model import StreamRec
 from training.reasoning import start_codebook
-from training.run import Run
+from training.run import Run, expected_files
 from training.run_folder import About, RunFolder
 from training.stages.stage1_pretrain import pretrain
 from training.stages.stage2_annotate import annotate_all
@@ -149,25 +149,12 @@ def _stage1(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
     run.folder.do("stage1", settings, ["items"], work)
 
 
-def _annotate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
-    def work(folder: Path) -> dict[str, Any]:
-        model = run.model("stage1")
-        start_codebook(model)
-        labels, distances = annotate_all(model, run.windows, run.catalog, folder, progress)
-        save_weights(folder / "model.safetensors", model)
-        if distributed.is_first():
-            np.save(folder / "labels.npy", labels, allow_pickle=False)
-        return {"distance": distances}
-
-    run.folder.do("stage2_annotate", [], ["stage1"], work)
-
-
 def _deliberate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
     config = run.config
 
     def work(folder: Path) -> dict[str, Any]:
-        data = Data(run.training, run.items.evidence.tables["text"], config)
-        folds = cross_fit(data, run.new_model, folder, run.seed, progress)
+        data = Data(run.training, run.items.evidence.tables["text"], config, progress)
+        folds = cross_fit(data, run.new_model, folder, run.seed)
         lists, mix = cross_fitted_lists(folds, config.deliberate, folder)
         texts = distributed.tensor(run.items.texts)
         held_out = sample(run.sequences.holdout("valid"), run.seed)
@@ -195,11 +182,11 @@ def _deliberate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
             )
         if config.stage2.distillation:
             judge = partial(final_scores, deliberator, texts=texts, rounds=config.model.max_steps)
-            for fold, number in zip(
-                folds, distributed.own(range(config.deliberate.folds)), strict=True
-            ):
-                expected = fold.expected(config.deliberate.max_expected, mix, judge)
-                expected.save(folder / f"expected-{number}.npz")
+            files = expected_files(folder, config.deliberate.folds)
+            for fold, file in zip(folds, distributed.own(files), strict=True):
+                if not file.is_file():
+                    fold.expected(config.deliberate.max_expected, mix, judge).save(file)
+            distributed.wait()
         return {"mix": mix, "lists": len(lists), "history": history}
 
     settings = [
@@ -207,6 +194,19 @@ def _deliberate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
         run.seed,
     ]  # fmt: skip
     run.folder.do("stage2_deliberate", settings, ["stage1"], work)
+
+
+def _annotate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
+    def work(folder: Path) -> dict[str, Any]:
+        model = run.model("stage1")
+        start_codebook(model)
+        labels, distances = annotate_all(model, run.windows, run.catalog, folder, progress)
+        save_weights(folder / "model.safetensors", model)
+        if distributed.is_first():
+            np.save(folder / "labels.npy", labels, allow_pickle=False)
+        return {"distance": distances}
+
+    run.folder.do("stage2_annotate", [], ["stage1"], work)
 
 
 def _finetune(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
@@ -255,8 +255,8 @@ _STEPS: dict[StepName, Callable[[Run, Path, Path | None, Progress], None]] = {
     "prepare": _prepare,
     "items": _items,
     "stage1": _stage1,
-    "stage2_annotate": _annotate,
     "stage2_deliberate": _deliberate,
+    "stage2_annotate": _annotate,
     "stage2_finetune": _finetune,
     "stage3": _stage3,
 }

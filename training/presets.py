@@ -39,7 +39,11 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "deliberation": {"candidates": 200, "d_model": 96},
         "stage1": {"optim": {"epochs": 8, "batch_size": 4096}, "negatives": 16_384},
         "stage2": {"optim": {"epochs": 6, "batch_size": 4096}, "negatives": 16_384},
-        "deliberate": {"max_lists": 1_000_000, "network": {"epochs": 6, "batch_size": 4096}},
+        "deliberate": {
+            "max_lists": 1_000_000,
+            "max_expected": 2_000_000,
+            "network": {"epochs": 6, "batch_size": 4096},
+        },
         "stage3": {"users": 1024, "steps": 200},
     },
 }

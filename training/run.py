@@ -130,7 +130,7 @@ class Run:
         if not share:
             return None
         with self.folder.reading("stage2_deliberate") as folder:
-            files = sorted(folder.glob("expected-*.npz"))
+            files = expected_files(folder, self.config.deliberate.folds)
             return partial(SoftTargets.join([SoftTargets.load(f) for f in files]).at, share=share)
 
     @property
@@ -167,6 +167,11 @@ class Run:
             max_steps=self.config.model.max_steps,
             deliberation=self.config.deliberation if deliberator else None,
         )
+
+
+def expected_files(folder: Path, folds: int) -> list[Path]:
+    """What deliberation expects at the positions of each fold."""
+    return [folder / f"expected-{number}.npz" for number in range(folds)]
 
 
 @torch.no_grad()

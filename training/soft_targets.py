@@ -1,7 +1,7 @@
-"""Soft targets: what deliberation expects at training positions, for networks to learn from.
+"""Soft targets: what a ranking expects at training positions, for networks to learn from.
 
-What came next is one draw of what could have; a ranking by all evidence, made by those who did not know the
-answer, says more (knowledge distillation, Hinton et al. 2015, arXiv 1503.02531).
+What came next is one draw of what could have; a ranking by a network and evidence that do not know it says
+more (knowledge distillation, Hinton et al. 2015, arXiv 1503.02531).
 """
 
 from __future__ import annotations
@@ -71,11 +71,15 @@ class SoftTargets:
 
     def at(self, place: Tensor, share: float) -> tuple[Tensor, Tensor]:
         """Candidates (P, C) at places (P,) and what each gets of a share; 0 where nothing is expected."""
+        if not len(self.place):
+            nothing = tensor(np.zeros((len(place), 0), np.int64))
+            return nothing, nothing.float()
         asked = place.cpu().numpy()
         line = np.searchsorted(self.place, asked).clip(max=len(self.place) - 1)
         known = self.place[line] == asked
-        shares = np.float32(share) * self.chance[line] * known[:, None]
-        return tensor(self.candidates[line].astype(np.int64)), tensor(shares.astype(np.float32))
+        chance = self.chance[line].astype(np.float32)
+        shares = np.float32(share) * known[:, None] * chance / chance.sum(1, keepdims=True)
+        return tensor(self.candidates[line].astype(np.int64)), tensor(shares)
 
     def save(self, path: Path) -> None:
         """Write one .npz file atomically."""

@@ -8,8 +8,8 @@ StepName = Literal[
     "prepare",
     "items",
     "stage1",
-    "stage2_annotate",
     "stage2_deliberate",
+    "stage2_annotate",
     "stage2_finetune",
     "stage3",
 ]

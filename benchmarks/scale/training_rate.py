@@ -27,6 +27,7 @@ from training.data.batches import Windows
 from training.decoding import TrieTensors
 from training.items.quantizer import codes_per_level
 from training.model import StreamRec
+from training.soft_targets import SoftTargets
 from training.stages.stage1_pretrain import pretrain
 from training.stages.stage2_finetune import finetune
 
@@ -63,6 +64,9 @@ def _measure(n_items: int, users: int, folder: Path) -> None:
     windows = Windows.cut(np.arange(users + 1) * LENGTH, items, model.config.max_history)
     similar = rng.integers(n_items, size=(n_items, config.stage1.similar))
     labels = rng.integers(size * levels, size=(len(items), model.config.max_steps))
+    every = np.arange(len(items))
+    candidates = rng.integers(n_items, size=(len(items), config.deliberation.candidates))
+    soft = SoftTargets.expected(every, candidates, rng.random(candidates.shape))
     one = {"epochs": 1}
     stage1 = config.stage1.model_copy(update={"optim": config.stage1.optim.model_copy(update=one)})
     stage2 = config.stage2.model_copy(update={"optim": config.stage2.optim.model_copy(update=one)})
@@ -76,7 +80,7 @@ def _measure(n_items: int, users: int, folder: Path) -> None:
         "stage2",
         partial(
             finetune, model, windows, labels, trie, index.leaf_items, lambda: {"objective": 0.0},
-            stage2, folder / "2", 0, silent,
+            stage2, folder / "2", 0, silent, partial(soft.at, share=stage2.distillation),
         ),
     )  # fmt: skip
 

@@ -154,7 +154,7 @@ def score_candidates(
     return scores.reshape(users, count, len(tables), len(decays))
 
 
-@lru_cache
+@lru_cache(maxsize=1024)
 def _age_weights(decays: tuple[float, ...], positions: int) -> NDArray[np.float32]:
     """(decays, positions) `decay ** age`, oldest first."""
     ages = np.arange(positions - 1, -1, -1)

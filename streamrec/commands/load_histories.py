@@ -61,7 +61,8 @@ def load_histories(
                 yield user, counting(history, weights, settings.history_cap)
 
         users = asyncio.run(_store(histories(), settings))
-    remark(f"stored the histories of {users:,} users")
+    where = "" if redis_url else f" in {redis_folder}, from where `streamrec serve` reads them"
+    remark(f"stored the histories of {users:,} users{where}")
 
 
 async def _store(histories: Iterator[UserHistory], settings: Settings) -> int:

@@ -32,7 +32,7 @@ def train(
     stage: Annotated[
         str | None,
         typer.Option(
-            help="Last step to run: prepare, items, stage1, stage2_annotate, stage2_deliberate, "
+            help="Last step to run: prepare, items, stage1, stage2_deliberate, stage2_annotate, "
             "stage2_finetune or stage3.",
             show_default="all of them",
         ),

@@ -19,6 +19,7 @@ from tests.end_to_end.test_csv_to_http import started
 from tests.tiny_shop import write_tiny_shop
 
 ROOT = Path(__file__).parents[2]
+URL = "http://127.0.0.1:8000"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 KINDS = ("make ", "pip ", "curl ", "streamrec ", "docker compose ", "python -m ", "scripts/")
 
@@ -83,10 +84,10 @@ def service(folder: Path) -> Iterator[httpx.Client]:
 
 def test_the_five_steps_end_with_an_answer(service: httpx.Client, folder: Path) -> None:
     assert (folder / "run/report.html").is_file()
-    (curl,) = beginning("curl")
-    asked = curl.replace("http://127.0.0.1:8000", str(service.base_url))
-    own = asked.replace("SKU-00001", "item-3").replace("SKU-00016", "item-4")
-    assert own != asked != curl
+    inline, known = (command.replace(URL, str(service.base_url)) for command in beginning("curl"))
+    assert len(json.loads(run(known, folder))["items"]) == 10
+    own = inline.replace("SKU-00001", "item-3").replace("SKU-00016", "item-4")
+    assert own != inline
     answer = json.loads(run(own, folder))
     assert len(answer["items"]) == 5
     assert answer["items"][0]["properties"]["title"]

@@ -57,6 +57,7 @@ def test_without_a_url_they_go_to_a_redis_of_our_own(tmp_path: Path) -> None:
     folder = tmp_path / "redis"
     result = streamrec("load-histories", "--interactions", path, "--redis-folder", folder)
     assert result.exit_code == 0, result.output
+    assert f"1 users in {folder}, from where `streamrec serve` reads them" in result.stderr
     with embedded_redis(folder) as own:
         assert len(stored(own, "u")) == 1
 

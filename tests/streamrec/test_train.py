@@ -12,10 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from tests.blocked_imports import blocking
 from tests.conftest import streamrec, train
+from training.run import Run
 from training.steps import STEPS
 
 PROGRAM = Path(sys.executable).with_name("streamrec")
@@ -25,9 +28,22 @@ def test_the_table_shows_every_stage_and_step(shop: Path, trained: Path, tmp_pat
     shutil.copytree(trained, tmp_path / "run")
     result = train(shop, tmp_path / "run")
     assert result.exit_code == 0
-    for stage in ("stage1", "stage2_finetune", "stage2_deliberate", "stage3"):
-        assert stage in result.stdout
+    stages = ("stage1", "stage2_deliberate", "stage2_finetune", "stage3")
+    places = [result.stdout.index(stage) for stage in stages]
+    assert places == sorted(places)
     assert "…" not in result.stdout
+
+
+def test_the_network_is_fine_tuned_on_what_deliberation_expects(trained: Path) -> None:
+    run = Run.open(trained)
+    assert run.expected
+    starts = run.training.offsets[:-1]
+    targets = np.setdiff1d(np.arange(len(run.training.items)), starts)
+    candidates, shares = run.expected(torch.from_numpy(targets))
+    assert candidates.shape[1] == run.config.deliberation.candidates
+    torch.testing.assert_close(shares.sum(1), torch.full((len(targets),), 0.5))
+    _, elsewhere = run.expected(torch.from_numpy(starts))
+    assert not elsewhere.any()
 
 
 def test_what_is_unchanged_is_skipped_and_said_so(

@@ -50,6 +50,17 @@ def test_stage_1(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.stack(list(parts.values())).sum().backward()
 
 
+@pytest.mark.parametrize("negatives", [4096, 5])
+def test_soft_targets(negatives: int) -> None:
+    count = len(EXAMPLES.target)
+    expected = torch.zeros(count, 3, dtype=torch.long), torch.zeros(count, 3)
+    parts = stage1_losses(
+        model(), EXAMPLES.to(META), np.zeros((1, 1), np.int64),
+        Stage1Config(generation=0, negatives=negatives), np.random.default_rng(0), expected,
+    )  # fmt: skip
+    parts["state"].backward()
+
+
 def test_stage_2() -> None:
     """But for the preference loss, which looks at numbers."""
     label = torch.zeros(len(EXAMPLES.target), tiny.STEPS, dtype=torch.long)

@@ -30,6 +30,19 @@ def test_at_gives_a_share_where_something_is_expected() -> None:
     )
 
 
+def test_a_whole_share_is_never_more_than_all() -> None:
+    chances = np.random.default_rng(0).normal(size=(50, 100))
+    soft = SoftTargets.expected(np.arange(50), np.tile(np.arange(100), (50, 1)), chances)
+    _, shares = soft.at(torch.arange(50), share=1.0)
+    torch.testing.assert_close(shares.sum(1), torch.ones(50))
+
+
+def test_where_nothing_is_expected_anywhere_there_are_no_candidates() -> None:
+    nothing = SoftTargets.expected(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)))
+    candidates, shares = nothing.at(torch.tensor([4, 7]), share=0.5)
+    assert candidates.shape == shares.shape == (2, 0)
+
+
 def test_among_numbers_places_by_what_is_left() -> None:
     kept = np.array([0, 1, 1, 0, 1, 1, 0, 1], dtype=bool)
     left = SOFT.among(kept)

@@ -10,7 +10,7 @@ must know neither the fold nor the user that they are for, so a network is train
 
     pair (a, b)  hard targets; ranks the positions of b for fold a, and those of a for fold b
     fold a       soft targets from its pairs; ranks the positions of a: lists to deliberate over
-    expected     what deliberation makes of these lists: soft targets for fine-tuning
+    expected     what deliberation makes of all positions: soft targets for fine-tuning
 """
 
 from __future__ import annotations
@@ -51,7 +51,11 @@ MIX = ("state", "wide@0.8", "wide@0.4", "text@0.8", "text@0.4", "together@0.8", 
 counts for more among positions of the past than it will tomorrow."""
 PROBE_LISTS = 24_000
 """Lists on which the weights of the mix are fitted before the final lists are built: the latest
-positions, whose histories are as long as those of the requests to come."""
+positions, whose histories are as long as those of the requests to come. Each teacher of a fold has half
+of a fold's share."""
+
+JUDGED = 4096
+"""Lists that are held in memory to be judged at once."""
 
 
 def split_users(users: int, folds: int, seed: int) -> NDArray[np.int64]:
@@ -124,11 +128,14 @@ class Data:
     Attributes:
         training: histories of all users.
         text: text neighbours, which no user makes.
+        config: how they are cut, and what is learnt from them.
+        progress: shows how far the work has come.
     """
 
     training: Sequences
     text: NeighbourTable
     config: RunConfig
+    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,7 @@ class Fold:
         logits: of the network.
     """
 
+    name: str
     data: Data
     users: NDArray[np.int64]
     strangers: NDArray[np.bool_]
@@ -167,8 +175,10 @@ class Fold:
         """
         parts = []
         for places, histories, scorer in self._parts(limit, weights):
-            built = self._build(places, histories, scorer)
-            parts.append(SoftTargets.expected(places, built.candidates, judge(built)))
+            for begin in range(0, len(places) or 1, JUDGED):
+                some = slice(begin, begin + JUDGED)
+                built = self._build(places[some], histories[some], scorer)
+                parts.append(SoftTargets.expected(places[some], built.candidates, judge(built)))
         return SoftTargets.join(parts)
 
     def expected_by_mix(self, limit: int, weights: Mapping[str, float]) -> SoftTargets:
@@ -199,12 +209,14 @@ class Fold:
         """
         data, settings = self.data, self.data.config.deliberate
         share = -(-limit // (settings.folds * settings.evidence_parts))
+        task = data.progress.add_task(f"rank {self.name}", total=settings.evidence_parts)
         for part in np.array_split(self.users, settings.evidence_parts):
             held_out = self.strangers.copy()
             held_out[part] = True
             scorer = fit_scorer(held_out, data.training, data.text, data.config.evidence, weights)
             histories, places = positions(data.training, part, share)
             yield places, histories, scorer
+            data.progress.advance(task)
 
 
 def cross_fit(
@@ -212,7 +224,6 @@ def cross_fit(
     new_model: Callable[[NDArray[np.int64]], StreamRec],
     folder: Path,
     seed: int,
-    progress: Progress,
 ) -> list[Fold]:
     """This process's folds. A process learns whole networks, which have less to compute in a step than
     to exchange."""
@@ -220,24 +231,25 @@ def cross_fit(
     fold_of = split_users(len(training), config.deliberate.folds, seed)
     share = config.stage2.distillation
     if share:
-        _teach(data, fold_of, new_model, folder, seed, progress)
+        _teach(data, fold_of, new_model, folder, seed)
     folds = []
     for number in distributed.own(range(config.deliberate.folds)):
         held_out = fold_of == number
         expected = None
         if share:
             kept = np.repeat(~held_out, training.lengths)
+            teachers = [n for n in range(config.deliberate.folds) if n != number]
             taught = SoftTargets.join(
-                [SoftTargets.load(file) for file in sorted(folder.glob(f"for-{number}-of-*.npz"))]
+                [SoftTargets.load(folder / f"for-{number}-of-{other}.npz") for other in teachers]
             )
             expected = partial(taught.among(kept).at, share=share)
         with distributed.apart():
             network = fit_network(
                 f"fold {number + 1}", held_out, training, new_model, config,
-                folder / f"fold-{number}", seed, progress, expected,
+                folder / f"fold-{number}", seed, data.progress, expected,
             )  # fmt: skip
         nobody = np.zeros(len(training), dtype=bool)
-        folds.append(Fold(data, np.flatnonzero(held_out), nobody, network))
+        folds.append(Fold(f"fold {number + 1}", data, np.flatnonzero(held_out), nobody, network))
     distributed.wait()
     return folds
 
@@ -248,7 +260,6 @@ def _teach(
     new_model: Callable[[NDArray[np.int64]], StreamRec],
     folder: Path,
     seed: int,
-    progress: Progress,
 ) -> None:
     """Write the soft targets that each fold's network learns from, one file for every other fold."""
     config = data.config
@@ -263,12 +274,15 @@ def _teach(
         with distributed.apart():
             network = fit_network(
                 f"folds {first + 1} and {second + 1}", np.isin(fold_of, (first, second)),
-                data.training, new_model, config, folder / f"pair-{first}-{second}", seed, progress,
+                data.training, new_model, config, folder / f"pair-{first}-{second}", seed, data.progress,
             )  # fmt: skip
         taught = {
-            first: Fold(data, np.flatnonzero(fold_of == second), fold_of == first, network),
-            second: Fold(data, np.flatnonzero(fold_of == first), fold_of == second, network),
-        }
+            student: Fold(
+                f"fold {other + 1} for {student + 1}", data, np.flatnonzero(fold_of == other),
+                fold_of == student, network,
+            )
+            for student, other in ((first, second), (second, first))
+        }  # fmt: skip
         for student, fold in taught.items():
             probe = fold.lists(min(PROBE_LISTS // 2, settings.max_lists), DEFAULT_WEIGHTS)
             weights = fit_mix_weights(probe, MIX)

@@ -162,8 +162,8 @@ def final_scores(
 ) -> NDArray[np.float32]:
     """Scores (M, C) of all lists after the last round."""
     model.eval()
-    scores = [
-        deliberate(model, lists, chosen, texts, rounds)[-1].cpu().numpy()
-        for chosen in np.array_split(np.arange(len(lists)), -(-len(lists) // 256))
-    ]
-    return np.concatenate(scores)
+    scores = lists.features[..., -3].astype(np.float32)
+    for begin in range(0, len(lists), 256):
+        chosen = np.arange(begin, min(begin + 256, len(lists)))
+        scores[chosen] = deliberate(model, lists, chosen, texts, rounds)[-1].cpu().numpy()
+    return scores

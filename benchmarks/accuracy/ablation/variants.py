@@ -11,9 +11,15 @@ from training.presets import merged
 
 LOSSES = {
     "stage1": ("generation", "state", "prefix_share", "smoothing"),
-    "stage2": ("state", "quantization", "commitment", "generation", "dpo", "distillation"),
+    "stage2": ("state", "quantization", "commitment", "generation", "dpo"),
 }
 """Fields of each stage that 0 turns off."""
+WITHOUT_DISTILLATION = {
+    "distillation": 0.0,
+    "generation": 1.0,
+    "optim": {"epochs": 3, "batch_size": 1024, "learning_rate": 5e-4},
+}
+"""Then only what thinks is fine-tuned, for which this was best."""
 SHAPES = ((3, 256), (4, 64), (4, 256), (5, 256), (4, 512))
 """Levels × codes of a semantic ID."""
 STEPS = (1, 2, 4, 6)
@@ -51,6 +57,7 @@ def _all(base: RunConfig) -> Iterator[Variant]:
     for stage, names in LOSSES.items():
         for name in names:
             yield Variant(f"{stage} without {name}", {stage: {name: 0.0}})
+    yield Variant("stage2 without distillation", {"stage2": WITHOUT_DISTILLATION})
     for share in (0.0, 1.0):
         yield Variant(f"stage2 own_tokens {share:g}", {"stage2": {"own_tokens": share}})
     for reward in RewardConfig.model_fields:

@@ -72,6 +72,27 @@ def test_the_mix_adds_weighted_evidence_and_demand() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def test_a_gap_among_the_neighbours_takes_nothing_from_the_last_item() -> None:
+    last = NeighbourTable(
+        np.array([[2, PADDING], [PADDING, PADDING], [PADDING, PADDING]]),
+        np.array([[0.04, 0.0], [0.0, 0.0], [0.0, 0.0]], np.float32),
+    )
+    three = Scorer(dict.fromkeys(TABLES, last), POPULARITY[:3], RECENT[:3], {"text@0.8": 1.0})
+    histories = np.array([[0, 1]])
+    found = three.plain_mix(histories)
+    np.testing.assert_allclose(found, three.evidence(histories, "text@0.8"))
+    assert found[0].argmax() == 2
+
+
+def test_several_decays_of_a_table_add_up() -> None:
+    both = scorer(wide_at_8=0.5, wide_at_4=2.0)
+    np.testing.assert_allclose(
+        both.plain_mix(HISTORIES),
+        0.5 * both.evidence(HISTORIES, "wide@0.8") + 2 * both.evidence(HISTORIES, "wide@0.4"),
+        rtol=1e-5,
+    )
+
+
 def test_nothing_to_weigh_is_zero() -> None:
     assert scorer(state=1.0).plain_mix(HISTORIES).tolist() == [[0] * 5] * 2
 

@@ -115,6 +115,10 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, movement: int)
     assert json.loads(json.dumps(history)) == history
 
 
+def test_without_lists_there_are_no_final_scores() -> None:
+    assert final_scores(new(config()), planted(0, 0), TEXTS, 2).shape == (0, 8)
+
+
 def test_final_scores_are_those_after_the_last_round(tmp_path: Path) -> None:
     model, lists = new(config()), planted(0)
     train(model, tmp_path, config())
