@@ -84,7 +84,7 @@ def service(folder: Path) -> Iterator[httpx.Client]:
 
 def test_the_five_steps_end_with_an_answer(service: httpx.Client, folder: Path) -> None:
     assert (folder / "run/report.html").is_file()
-    inline, known = (command.replace(URL, str(service.base_url)) for command in beginning("curl"))
+    known, inline = (command.replace(URL, str(service.base_url)) for command in beginning("curl"))
     assert len(json.loads(run(known, folder))["items"]) == 10
     own = inline.replace("SKU-00001", "item-3").replace("SKU-00016", "item-4")
     assert own != inline
