@@ -47,20 +47,23 @@ def test_an_exported_bundle_is_verified(bundle: Path) -> None:
     assert read_manifest(bundle).verified
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("item_vectors", 0.5),
-        ("item_vectors", np.nan),
-        ("wide_weights", 30.0),
-        ("text_weights", 30.0),
-    ],
-)
-def test_other_numbers_are_refused(bundle: Path, run: Run, name: str, value: float) -> None:
+def refused(bundle: Path, run: Run, name: str, value: float) -> None:
+    """Every second row of a table is multiplied by a value."""
     table = np.load(bundle / "tables" / f"{name}.npy")
     spoil(bundle, name, np.where(np.arange(len(table))[:, None] % 2, table, table * value))
     with pytest.raises(BundleError, match="refused"):
         verify_bundle(bundle, run, run.model(), run.deliberator)
+
+
+@pytest.mark.parametrize("value", [0.5, np.nan])
+def test_other_vectors_are_refused(bundle: Path, run: Run, value: float) -> None:
+    refused(bundle, run, "item_vectors", value)
+
+
+def test_other_evidence_is_refused_where_it_counts(bundle: Path, run: Run) -> None:
+    weights = {name: weight for name, weight in run.mix_weights.items() if "@" in name}
+    heaviest = max(weights, key=lambda name: weights[name])
+    refused(bundle, run, f"{heaviest.partition('@')[0]}_weights", 30.0)
 
 
 def test_swapped_leaves_are_refused(bundle: Path, run: Run) -> None:
