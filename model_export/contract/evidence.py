@@ -46,10 +46,11 @@ class NeighbourTable:
             counts: (positions,) how much each position counts; 1 if not given.
 
         Returns:
-            R rows, of which one may stand there several times and PADDING may with a score of 0; and
-            (decays, R) scores.
+            R rows, of which one may stand there several times, and (decays, R) scores.
         """
-        rows = self.items[history].ravel().astype(np.intp)
+        neighbours = self.items[history].ravel()
+        known = np.flatnonzero(neighbours != PADDING)
+        rows = neighbours[known].astype(np.intp)
         weights = self.weights[history]
         ages = _age_weights(tuple(decays), len(history))
         if counts is not None:
@@ -58,7 +59,7 @@ class NeighbourTable:
         total = _scratch("total", len(self.items), np.float64(0))
         for by_age, found in zip(ages, scores, strict=True):
             try:
-                np.add.at(total, rows, (weights * by_age[:, None]).ravel())
+                np.add.at(total, rows, (weights * by_age[:, None]).ravel()[known])
                 found[:] = total[rows]
             finally:
                 total[rows] = 0
@@ -104,8 +105,7 @@ class NeighbourTable:
             known = histories[user] != PADDING
             counted = None if counts is None else counts[user, known]
             rows, (found,) = self.reached(histories[user, known], [decay], counted)
-            reached = rows != PADDING
-            line[rows[reached]] = found[reached]
+            line[rows] = found
         return scores
 
 

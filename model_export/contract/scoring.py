@@ -133,8 +133,7 @@ class Scorer:
             counted = None if counts is None else counts[user, known]
             for table, (decays, weights) in self._weighed.items():
                 rows, scores = self.tables[table].reached(histories[user, known], decays, counted)
-                reached = rows != PADDING
-                line[rows[reached]] += (weights @ as_evidence(scores, table))[reached]
+                line[rows] += weights @ as_evidence(scores, table)
         return total
 
     def candidates(self, mix: Array, count: int) -> NDArray[np.int64]:

@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from model_export.contract.config import EvidenceConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.files import read_json, write_json
 from model_export.contract.scoring import DEFAULT_WEIGHTS, Scorer
@@ -58,6 +57,23 @@ JUDGED = 4096
 """Lists that are held in memory to be judged at once."""
 
 
+@dataclass(frozen=True)
+class Data:
+    """What all folds are cut from.
+
+    Attributes:
+        training: histories of all users.
+        text: text neighbours, which no user makes.
+        config: how they are cut, and what is learnt from them.
+        progress: shows how far the work has come.
+    """
+
+    training: Sequences
+    text: NeighbourTable
+    config: RunConfig
+    progress: Progress
+
+
 def split_users(users: int, folds: int, seed: int) -> NDArray[np.int64]:
     """(users,) fold of each user, at random and of equal size."""
     return np.random.default_rng(seed).permutation(users) % folds
@@ -75,36 +91,29 @@ def others(
 def fit_network(
     name: str,
     held_out: NDArray[np.bool_],
-    training: Sequences,
+    data: Data,
     new_model: Callable[[NDArray[np.int64]], StreamRec],
-    config: RunConfig,
     folder: Path,
     seed: int,
-    progress: Progress,
     expected: Expected | None = None,
 ) -> Logits:
     """A network, state head only, that never saw the held-out users."""
-    offsets, items = others(training, held_out)
+    config = data.config
+    offsets, items = others(data.training, held_out)
     windows = Windows.cut(offsets, items, config.model.max_history)
     model = new_model(items)
     stage1 = config.stage1.model_copy(
         update={"optim": config.deliberate.network, "generation": 0.0}
     )
     no_prefix = np.zeros((len(model.items.tokens), 1), dtype=np.int64)
-    pretrain(model, windows, no_prefix, None, stage1, folder, seed, progress, name, expected)
+    pretrain(model, windows, no_prefix, None, stage1, folder, seed, data.progress, name, expected)
     return state_logits(model)
 
 
-def fit_scorer(
-    held_out: NDArray[np.bool_],
-    training: Sequences,
-    text: NeighbourTable,
-    config: EvidenceConfig,
-    weights: Mapping[str, float],
-) -> Scorer:
+def fit_scorer(held_out: NDArray[np.bool_], data: Data, weights: Mapping[str, float]) -> Scorer:
     """Evidence that knows nothing of the held-out users."""
-    offsets, items = others(training, held_out)
-    return fit_evidence(offsets, items, text, config).scorer(weights)
+    offsets, items = others(data.training, held_out)
+    return fit_evidence(offsets, items, data.text, data.config.evidence).scorer(weights)
 
 
 def positions(
@@ -119,23 +128,6 @@ def positions(
     ends = training.offsets[owner[newest] + 1] - back[newest]
     starts = training.offsets[owner[newest]]
     return [training.items[start:end] for start, end in zip(starts, ends, strict=True)], ends
-
-
-@dataclass(frozen=True)
-class Data:
-    """What all folds are cut from.
-
-    Attributes:
-        training: histories of all users.
-        text: text neighbours, which no user makes.
-        config: how they are cut, and what is learnt from them.
-        progress: shows how far the work has come.
-    """
-
-    training: Sequences
-    text: NeighbourTable
-    config: RunConfig
-    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -213,7 +205,7 @@ class Fold:
         for part in np.array_split(self.users, settings.evidence_parts):
             held_out = self.strangers.copy()
             held_out[part] = True
-            scorer = fit_scorer(held_out, data.training, data.text, data.config.evidence, weights)
+            scorer = fit_scorer(held_out, data, weights)
             histories, places = positions(data.training, part, share)
             yield places, histories, scorer
             data.progress.advance(task)
@@ -238,15 +230,15 @@ def cross_fit(
         expected = None
         if share:
             kept = np.repeat(~held_out, training.lengths)
-            teachers = [n for n in range(config.deliberate.folds) if n != number]
+            taught_of = [n for n in range(config.deliberate.folds) if n != number]
             taught = SoftTargets.join(
-                [SoftTargets.load(folder / f"for-{number}-of-{other}.npz") for other in teachers]
+                [SoftTargets.load(_taught_file(folder, number, other)) for other in taught_of]
             )
             expected = partial(taught.among(kept).at, share=share)
         with distributed.apart():
             network = fit_network(
-                f"fold {number + 1}", held_out, training, new_model, config,
-                folder / f"fold-{number}", seed, data.progress, expected,
+                f"fold {number + 1}", held_out, data, new_model, folder / f"fold-{number}", seed,
+                expected,
             )  # fmt: skip
         nobody = np.zeros(len(training), dtype=bool)
         folds.append(Fold(f"fold {number + 1}", data, np.flatnonzero(held_out), nobody, network))
@@ -262,32 +254,31 @@ def _teach(
     seed: int,
 ) -> None:
     """Write the soft targets that each fold's network learns from, one file for every other fold."""
-    config = data.config
-    settings = config.deliberate
+    settings = data.config.deliberate
     for first, second in distributed.own(list(combinations(range(settings.folds), 2))):
-        files = {
-            student: folder / f"for-{student}-of-{taught}.npz"
-            for student, taught in ((first, second), (second, first))
-        }
-        if all(file.is_file() for file in files.values()):
+        tasks = (first, second), (second, first)
+        if all(_taught_file(folder, *task).is_file() for task in tasks):
             continue
         with distributed.apart():
             network = fit_network(
-                f"folds {first + 1} and {second + 1}", np.isin(fold_of, (first, second)),
-                data.training, new_model, config, folder / f"pair-{first}-{second}", seed, data.progress,
+                f"folds {first + 1} and {second + 1}", np.isin(fold_of, (first, second)), data,
+                new_model, folder / f"pair-{first}-{second}", seed,
             )  # fmt: skip
-        taught = {
-            student: Fold(
+        for student, other in tasks:
+            fold = Fold(
                 f"fold {other + 1} for {student + 1}", data, np.flatnonzero(fold_of == other),
                 fold_of == student, network,
-            )
-            for student, other in ((first, second), (second, first))
-        }  # fmt: skip
-        for student, fold in taught.items():
+            )  # fmt: skip
             probe = fold.lists(min(PROBE_LISTS // 2, settings.max_lists), DEFAULT_WEIGHTS)
             weights = fit_mix_weights(probe, MIX)
-            fold.expected_by_mix(settings.max_expected, weights).save(files[student])
+            expected = fold.expected_by_mix(settings.max_expected, weights)
+            expected.save(_taught_file(folder, student, other))
     distributed.wait()
+
+
+def _taught_file(folder: Path, student: int, other: int) -> Path:
+    """What the network of a fold is taught about the users of another."""
+    return folder / f"for-{student}-of-{other}.npz"
 
 
 def cross_fitted_lists(

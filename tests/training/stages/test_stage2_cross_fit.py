@@ -74,18 +74,10 @@ def test_a_fold_is_blind_to_its_held_out_users(tmp_path: Path) -> None:
     logits, scorers = [], []
     for name, items in (("a", training.items), ("b", noise)):
         sequences = Sequences(training.user_ids, training.offsets, items)
-        network = fit_network(
-            "fold",
-            held_out,
-            sequences,
-            tiny.new_network,
-            config(),
-            tmp_path / name,
-            1,
-            tiny.silent(),
-        )
+        data = Data(sequences, TEXT, config(), tiny.silent())
+        network = fit_network("fold", held_out, data, tiny.new_network, tmp_path / name, 1)
         logits.append(network(rows))
-        scorers.append(fit_scorer(held_out, sequences, TEXT, config().evidence, {}))
+        scorers.append(fit_scorer(held_out, data, {}))
     np.testing.assert_array_equal(logits[0], logits[1])
     np.testing.assert_array_equal(scorers[0].popularity, scorers[1].popularity)
     assert scorers[0].popularity.sum() == 36
@@ -172,7 +164,7 @@ def test_a_fold_is_taught_by_place_though_its_own_users_are_missing(
     given: dict[str, Expected] = {}
 
     def fit(name: str, *rest: Any) -> Logits:
-        if rest[-1]:
+        if callable(rest[-1]):
             given[name] = rest[-1]
         return lambda rows: 9.0 * np.eye(20)[(rows[:, -1] + 1) % 20]
 
