@@ -42,7 +42,7 @@ epochs = 2
 batch_size = 64
 
 [deliberate]
-folds = 3
+folds = 2
 epochs = 2
 [deliberate.network]
 epochs = 2

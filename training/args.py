@@ -94,7 +94,7 @@ class Stage2Config(StrictModel):
     """Fine-tuning on annotated traces."""
 
     optim: OptimConfig = OptimConfig(
-        epochs=12, patience=12, batch_size=512, learning_rate=4e-3, weight_decay=0.1
+        epochs=8, patience=8, batch_size=512, learning_rate=4e-3, weight_decay=0.1
     )
     distillation: float = Field(
         0.5,
@@ -129,12 +129,7 @@ class Stage2Config(StrictModel):
 class DeliberateConfig(StrictModel):
     """Learning to deliberate, on lists that neither network nor memory has seen."""
 
-    folds: int = Field(
-        4,
-        ge=2,
-        description="Users are split in this many folds for cross-fitting; distillation needs three, and "
-        "trains a network without each pair of them.",
-    )
+    folds: int = Field(4, ge=2, description="Users are split in this many folds for cross-fitting.")
     evidence_parts: int = Field(
         3, ge=1, description="Evidence tables of a fold, each without a part of its users."
     )
@@ -221,10 +216,6 @@ def load_config(path: Path | None) -> RunConfig:
         raise ConfigError(f"configuration {path}: {problems}") from error
     except ValueError as error:
         raise ConfigError(f"configuration {path}: {error}") from error
-    if config.stage2.distillation and config.deliberate.folds < 3:
-        raise ConfigError(
-            f"configuration {path}: deliberate.folds must be 3 or more where stage2.distillation is not 0"
-        )
     if (deepest := max(dict(config.inference.efforts).values())) > config.model.max_steps:
         raise ConfigError(
             f"configuration {path}: inference.efforts asks for {deepest} steps, "

@@ -180,19 +180,15 @@ def _deliberate(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
                 f"{best['ndcg@10 round 0']:.4f}) and stays out of the answers: {len(lists):,} lists were "
                 "too few to learn it from; histories of more users are what helps"
             )
-        if config.stage2.distillation:
-            judge = partial(final_scores, deliberator, texts=texts, rounds=config.model.max_steps)
-            files = expected_files(folder, config.deliberate.folds)
-            for fold, file in zip(folds, distributed.own(files), strict=True):
-                if not file.is_file():
-                    fold.expected(config.deliberate.max_expected, mix, judge).save(file)
-            distributed.wait()
+        judge = partial(final_scores, deliberator, texts=texts, rounds=config.model.max_steps)
+        files = expected_files(folder, config.deliberate.folds)
+        for fold, file in zip(folds, distributed.own(files), strict=True):
+            if not file.is_file():
+                fold.expected(config.deliberate.max_expected, mix, judge).save(file)
+        distributed.wait()
         return {"mix": mix, "lists": len(lists), "history": history}
 
-    settings = [
-        config.deliberate.model_dump(), config.deliberation.model_dump(), config.stage2.distillation,
-        run.seed,
-    ]  # fmt: skip
+    settings = [config.deliberate.model_dump(), config.deliberation.model_dump(), run.seed]
     run.folder.do("stage2_deliberate", settings, ["stage1"], work)
 
 

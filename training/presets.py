@@ -18,7 +18,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "stage1": {"optim": {"epochs": 8, "batch_size": 1024}},
         "stage2": {"optim": {"epochs": 4, "patience": 4, "batch_size": 1024}},
         "deliberate": {
-            "folds": 3,
+            "folds": 2,
             "max_lists": 8000,
             "epochs": 3,
             "network": {"epochs": 5, "patience": 5},

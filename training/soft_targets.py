@@ -7,7 +7,7 @@ more (knowledge distillation, Hinton et al. 2015, arXiv 1503.02531).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,17 +57,6 @@ class SoftTargets:
         order = np.argsort(place)
         candidates = np.concatenate([part.candidates for part in parts])[order]
         return cls(place[order], candidates, np.concatenate([p.chance for p in parts])[order])
-
-    def among(self, kept: NDArray[np.bool_]) -> SoftTargets:
-        """The same for histories of which some items (all items,) are left out, with their places."""
-        place = np.cumsum(kept) - 1
-        known = kept[self.place]
-        return replace(
-            self,
-            place=place[self.place[known]],
-            candidates=self.candidates[known],
-            chance=self.chance[known],
-        )
 
     def at(self, place: Tensor, share: float) -> tuple[Tensor, Tensor]:
         """Candidates (P, C) at places (P,) and what each gets of a share; 0 where nothing is expected."""

@@ -69,13 +69,6 @@ def test_heads_must_divide_the_width(tmp_path: Path, section: str) -> None:
         config(tmp_path, f"[{section}]\nd_model = 32\nheads = 3\n")
 
 
-def test_distillation_needs_three_folds(tmp_path: Path) -> None:
-    two = "[deliberate]\nfolds = 2\n"
-    with pytest.raises(ConfigError, match=r"deliberate.folds must be 3 or more where stage2.dist"):
-        config(tmp_path, two)
-    assert config(tmp_path, two + "[stage2]\ndistillation = 0\n").deliberate.folds == 2
-
-
 def test_efforts_must_not_ask_for_more_steps_than_there_are(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"asks for 7 steps, model.max_steps allows 4"):
         config(tmp_path, "[model]\nmax_steps = 4\n[inference.efforts]\ndeep = 7\n")

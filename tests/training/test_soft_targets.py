@@ -43,15 +43,6 @@ def test_where_nothing_is_expected_anywhere_there_are_no_candidates() -> None:
     assert candidates.shape == shares.shape == (2, 0)
 
 
-def test_among_numbers_places_by_what_is_left() -> None:
-    kept = np.array([0, 1, 1, 0, 1, 1, 0, 1], dtype=bool)
-    left = SOFT.among(kept)
-    assert left.place.tolist() == [1, 4]
-    kept[2] = False
-    assert SOFT.among(kept).place.tolist() == [3]
-    assert SOFT.among(kept).candidates.tolist() == [[4, 5]]
-
-
 def test_join_and_files_keep_everything(tmp_path: Path) -> None:
     one = SoftTargets.expected(np.array([5]), np.array([[9, 8]]), np.zeros((1, 2)))
     joined = SoftTargets.join([SOFT, one])

@@ -19,7 +19,7 @@ from model_export.contract.config import DeliberationConfig, EvidenceConfig, Mod
 from model_export.contract.history import encode_history
 from model_export.contract.prefix_index import PrefixIndex
 from model_export.contract.semantic_ids import CodeVocabulary
-from training.args import DeliberateConfig, OptimConfig, RunConfig, Stage2Config
+from training.args import DeliberateConfig, OptimConfig, RunConfig
 from training.data.batches import Batch, Windows, collate
 from training.data.sequences import Sequences
 from training.decoding import TrieTensors
@@ -53,13 +53,12 @@ def config(**changes: float) -> ModelConfig:
     return ModelConfig.model_validate(shape | changes)
 
 
-def cross_fit_config(distillation: float = 0.0, **changes: Any) -> RunConfig:
+def cross_fit_config(**changes: Any) -> RunConfig:
     """Three folds, two short epochs each."""
     return RunConfig(
         model=config(),
         deliberation=DeliberationConfig(candidates=8, d_model=16, heads=2, thoughts=2),
         evidence=EvidenceConfig(neighbours=5),
-        stage2=Stage2Config(distillation=distillation),
         deliberate=DeliberateConfig(
             folds=3, epochs=3, rounds=2, batch_size=16,
             network=OptimConfig(epochs=2, batch_size=64), **changes,

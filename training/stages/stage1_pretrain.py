@@ -29,7 +29,6 @@ from training.losses import (
     state_loss,
 )
 from training.model import StreamRec
-from training.soft_targets import Expected
 from training.teacher_forcing import force
 
 
@@ -43,20 +42,18 @@ def pretrain(
     seed: int,
     progress: Progress,
     name: str = "stage 1",
-    expected: Expected | None = None,
 ) -> list[dict[str, Any]]:
     """Train the model in place.
 
     Args:
         similar: (N, k) rows of the items most similar to each item.
-        expected: what else than the target could have come next, for the state; see state_loss.
 
     Returns:
         The record of each epoch.
     """
 
     def losses(batch: Batch, rng: np.random.Generator) -> Losses:
-        return stage1_losses(model, batch, similar, config, rng, expected and expected(batch.place))
+        return stage1_losses(model, batch, similar, config, rng)
 
     return train_epochs(
         name, model, windows, losses, validate, config.optim, folder, seed, progress
@@ -69,7 +66,6 @@ def stage1_losses(
     similar: NDArray[np.int64],
     config: Stage1Config,
     rng: np.random.Generator,
-    expected: tuple[Tensor, Tensor] | None = None,
 ) -> Losses:
     """Weighted losses of one batch: likelihood of prefix and item codes, softmax of state s_0."""
     encoded = model.encode(model.item_inputs()[batch.rows.clamp(min=0)], batch.mask)
@@ -78,9 +74,7 @@ def stage1_losses(
     negatives = draw_negatives(len(targets), config.negatives, rng)
     if not config.generation:
         state = first_step(model, context).state[:, None]
-        ranked = state_loss(
-            model, state, targets, batch.target, config.smoothing, negatives, expected
-        )
+        ranked = state_loss(model, state, targets, batch.target, config.smoothing, negatives)
         return {"state": config.state * ranked.sum()}
     prefix = similar_prefix(model, batch.target, similar, rng)
     reasons = tensor(rng.random(len(batch.target)) < config.prefix_share)
@@ -90,7 +84,7 @@ def stage1_losses(
     written = -reasoning_log_likelihood(model, forced.reasoning, prefix).sum(1) * reasons
     tokens = item.shape[1] + prefix.shape[1] * config.prefix_share
     state = model.state(forced.reasoning[:, :1])
-    ranked = state_loss(model, state, targets, batch.target, config.smoothing, negatives, expected)
+    ranked = state_loss(model, state, targets, batch.target, config.smoothing, negatives)
     return {
         "generation": config.generation * (answer + written).mean() / tokens,
         "state": config.state * ranked.sum(),

@@ -4,21 +4,12 @@ What is learnt from must look as it will when serving: the target must be new to
 evidence. So the users are split in folds, and a network and the evidence tables are fitted without a
 fold; every training position of its users then gives one list of candidates. The weights of the mix are
 fitted on the same lists. No validation or test target is learnt from.
-
-The networks of the folds learn from soft targets, as the network that serves will. Who makes these for them
-must know neither the fold nor the user that they are for, so a network is trained without each pair of folds:
-
-    pair (a, b)  hard targets; ranks the positions of b for fold a, and those of a for fold b
-    fold a       soft targets from its pairs; ranks the positions of a: lists to deliberate over
-    expected     what deliberation makes of all positions: soft targets for fine-tuning
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +29,10 @@ from training.lists import (
     Logits,
     build_lists,
     fit_mix_weights,
-    ranked,
     state_logits,
 )
 from training.model import StreamRec
-from training.soft_targets import Expected, SoftTargets
+from training.soft_targets import SoftTargets
 from training.stages.stage1_pretrain import pretrain
 
 MIX = ("state", "wide@0.8", "wide@0.4", "text@0.8", "text@0.4", "together@0.8", "recent")
@@ -50,9 +40,7 @@ MIX = ("state", "wide@0.8", "wide@0.4", "text@0.8", "text@0.4", "together@0.8", 
 counts for more among positions of the past than it will tomorrow."""
 PROBE_LISTS = 24_000
 """Lists on which the weights of the mix are fitted before the final lists are built: the latest
-positions, whose histories are as long as those of the requests to come. Each teacher of a fold has half
-of a fold's share."""
-
+positions, whose histories are as long as those of the requests to come."""
 JUDGED = 4096
 """Lists that are held in memory to be judged at once."""
 
@@ -95,7 +83,6 @@ def fit_network(
     new_model: Callable[[NDArray[np.int64]], StreamRec],
     folder: Path,
     seed: int,
-    expected: Expected | None = None,
 ) -> Logits:
     """A network, state head only, that never saw the held-out users."""
     config = data.config
@@ -106,7 +93,7 @@ def fit_network(
         update={"optim": config.deliberate.network, "generation": 0.0}
     )
     no_prefix = np.zeros((len(model.items.tokens), 1), dtype=np.int64)
-    pretrain(model, windows, no_prefix, None, stage1, folder, seed, data.progress, name, expected)
+    pretrain(model, windows, no_prefix, None, stage1, folder, seed, data.progress, name)
     return state_logits(model)
 
 
@@ -136,14 +123,12 @@ class Fold:
 
     Attributes:
         users: whose positions are ranked.
-        strangers: (all users,) who else is held out from the evidence.
         logits: of the network.
     """
 
     name: str
     data: Data
     users: NDArray[np.int64]
-    strangers: NDArray[np.bool_]
     logits: Logits
 
     def lists(self, limit: int, weights: Mapping[str, float]) -> CandidateLists:
@@ -173,16 +158,6 @@ class Fold:
                 parts.append(SoftTargets.expected(places[some], built.candidates, judge(built)))
         return SoftTargets.join(parts)
 
-    def expected_by_mix(self, limit: int, weights: Mapping[str, float]) -> SoftTargets:
-        """What the mix expects at this fold's share of `limit` positions."""
-        count = self.data.config.deliberation.candidates
-        parts = [
-            SoftTargets.expected(places[chunk.part], chunk.candidates, chunk.best)
-            for places, histories, scorer in self._parts(limit, weights)
-            for chunk in ranked(histories, self.logits, scorer, count)
-        ]
-        return SoftTargets.join(parts)
-
     def _build(
         self, places: NDArray[np.int64], histories: Sequence[NDArray[np.int64]], scorer: Scorer
     ) -> CandidateLists:
@@ -203,7 +178,7 @@ class Fold:
         share = -(-limit // (settings.folds * settings.evidence_parts))
         task = data.progress.add_task(f"rank {self.name}", total=settings.evidence_parts)
         for part in np.array_split(self.users, settings.evidence_parts):
-            held_out = self.strangers.copy()
+            held_out = np.zeros(len(data.training), dtype=bool)
             held_out[part] = True
             scorer = fit_scorer(held_out, data, weights)
             histories, places = positions(data.training, part, share)
@@ -221,64 +196,14 @@ def cross_fit(
     to exchange."""
     training, config = data.training, data.config
     fold_of = split_users(len(training), config.deliberate.folds, seed)
-    share = config.stage2.distillation
-    if share:
-        _teach(data, fold_of, new_model, folder, seed)
     folds = []
     for number in distributed.own(range(config.deliberate.folds)):
-        held_out = fold_of == number
-        expected = None
-        if share:
-            kept = np.repeat(~held_out, training.lengths)
-            taught_of = [n for n in range(config.deliberate.folds) if n != number]
-            taught = SoftTargets.join(
-                [SoftTargets.load(_taught_file(folder, number, other)) for other in taught_of]
-            )
-            expected = partial(taught.among(kept).at, share=share)
+        name, held_out = f"fold {number + 1}", fold_of == number
         with distributed.apart():
-            network = fit_network(
-                f"fold {number + 1}", held_out, data, new_model, folder / f"fold-{number}", seed,
-                expected,
-            )  # fmt: skip
-        nobody = np.zeros(len(training), dtype=bool)
-        folds.append(Fold(f"fold {number + 1}", data, np.flatnonzero(held_out), nobody, network))
+            network = fit_network(name, held_out, data, new_model, folder / f"fold-{number}", seed)
+        folds.append(Fold(name, data, np.flatnonzero(held_out), network))
     distributed.wait()
     return folds
-
-
-def _teach(
-    data: Data,
-    fold_of: NDArray[np.int64],
-    new_model: Callable[[NDArray[np.int64]], StreamRec],
-    folder: Path,
-    seed: int,
-) -> None:
-    """Write the soft targets that each fold's network learns from, one file for every other fold."""
-    settings = data.config.deliberate
-    for first, second in distributed.own(list(combinations(range(settings.folds), 2))):
-        tasks = (first, second), (second, first)
-        if all(_taught_file(folder, *task).is_file() for task in tasks):
-            continue
-        with distributed.apart():
-            network = fit_network(
-                f"folds {first + 1} and {second + 1}", np.isin(fold_of, (first, second)), data,
-                new_model, folder / f"pair-{first}-{second}", seed,
-            )  # fmt: skip
-        for student, other in tasks:
-            fold = Fold(
-                f"fold {other + 1} for {student + 1}", data, np.flatnonzero(fold_of == other),
-                fold_of == student, network,
-            )  # fmt: skip
-            probe = fold.lists(min(PROBE_LISTS // 2, settings.max_lists), DEFAULT_WEIGHTS)
-            weights = fit_mix_weights(probe, MIX)
-            expected = fold.expected_by_mix(settings.max_expected, weights)
-            expected.save(_taught_file(folder, student, other))
-    distributed.wait()
-
-
-def _taught_file(folder: Path, student: int, other: int) -> Path:
-    """What the network of a fold is taught about the users of another."""
-    return folder / f"for-{student}-of-{other}.npz"
 
 
 def cross_fitted_lists(
