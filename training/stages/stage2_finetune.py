@@ -141,8 +141,10 @@ def stage2_losses(
     label = torch.where(reads_own[:, None], nearest_code(model, residual.detach()), label)
 
     negatives = draw_negatives(len(targets), config.negatives, rng)
-    steps = state_loss(model, states, targets, batch.target, config.smoothing, negatives, expected)
-    ranked = steps[0] + (steps[1:] * step_weights(len(steps) - 1)).sum()
+    contrasted = _first_and_a_later(states, rng)
+    ranked = state_loss(
+        model, contrasted, targets, batch.target, config.smoothing, negatives, expected
+    ).sum()
     quantized = quantization_loss(residual, model.codebook(label), config.commitment)
     written = -reasoning_log_likelihood(model, forced.reasoning, label).sum(1) * reasons
     answer = -code_log_likelihood(model, forced.answer, item)
@@ -156,6 +158,16 @@ def stage2_losses(
         "generation": config.generation * (answer + written).mean() / tokens,
         "dpo": config.dpo * preferred,
     }
+
+
+def _first_and_a_later(states: Tensor, rng: np.random.Generator) -> Tensor:
+    """s_0 and one later state (P, 2, d) of each trace, drawn with its step's weight.
+
+    In expectation the same as all states weighed, for two softmaxes over the catalogue in place of l + 1.
+    """
+    chances = step_weights(states.shape[1] - 1).numpy()
+    later = tensor(1 + rng.choice(len(chances), len(states), p=chances / chances.sum()))
+    return torch.stack([states[:, 0], states[torch.arange(len(states)), later]], 1)
 
 
 def _tokens_to_read(model: StreamRec, context: Context, label: Tensor, reads_own: Tensor) -> Tensor:
