@@ -1,7 +1,8 @@
 """One connection to Redis that every request shares.
 
 Commands leave as they come and their answers return in that order (pipelining): a request neither takes a
-connection from a pool nor gives one back, which costs redis-py more than the commands themselves.
+connection from a pool nor gives one back, which costs redis-py more than the commands themselves. What is
+asked in one turn of the event loop leaves in one packet.
 """
 
 from __future__ import annotations
@@ -9,14 +10,25 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
 
+import hiredis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import RedisError, ResponseError
 
 Command = tuple[str | bytes | int, ...]
+_PACK: Callable[[Command], bytes] = hiredis.pack_command  # type: ignore[assignment]
+_Traffic = Callable[[AbstractConnection], Awaitable[None]]
+
+
+class _Asked(NamedTuple):
+    """Commands whose answers are awaited: how many, until when, and where the answers go."""
+
+    commands: int
+    due: float
+    answers: asyncio.Future[list[Any]]
 
 
 class SharedConnection:
@@ -31,11 +43,13 @@ class SharedConnection:
         self._pool = pool
         self._timeout = timeout
         self._connection: AbstractConnection | None = None
-        self._opening: asyncio.Task[AbstractConnection] | None = None
-        self._waiting: deque[tuple[int, asyncio.Future[list[Any]]]] = deque()
-        self._receiver: asyncio.Task[None] | None = None
-        self._overdue: asyncio.Task[None] | None = None
-        self._answered = 0
+        self._opening: asyncio.Task[None] | None = None
+        self._packed: list[bytes] = []
+        self._something_packed = asyncio.Event()
+        self._waiting: deque[_Asked] = deque()
+        self._traffic: list[asyncio.Task[None]] = []
+        self._watch: asyncio.TimerHandle | None = None
+        self._giving_up: asyncio.Task[None] | None = None
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
         """The answer to each of some commands.
@@ -44,23 +58,20 @@ class SharedConnection:
             RedisError: Redis cannot be reached, or refused one of them; the others may be done.
             OSError: likewise; a TimeoutError where it took too long.
         """
-        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        connection = None
-        try:
-            async with asyncio.timeout(self._timeout):
-                connection = self._connection or await self._opened()
-                packed = connection.pack_commands(commands)
-                self._waiting.append((len(commands), future))
-                await connection.send_packed_command(packed, check_health=False)
-                answers = await future
-        except asyncio.CancelledError:
-            if connection and connection is self._connection and self._overdue is None:
-                self._overdue = asyncio.create_task(self._watch(connection), name="watch-redis")
-            raise
-        except TimeoutError:
-            if connection and connection is self._connection:
-                await self.close()  # what it still owes would come too late
-            raise
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._timeout
+        if self._connection is None:
+            async with asyncio.timeout_at(due):
+                await self._opened()
+            if self._connection is None:
+                raise LostError("the connection was lost")
+        asked = _Asked(len(commands), due, loop.create_future())
+        self._packed += map(_PACK, commands)
+        self._something_packed.set()
+        self._waiting.append(asked)
+        if self._watch is None:
+            self._watch = loop.call_at(due, self._give_up_what_is_overdue)
+        answers = await asked.answers
         for answer in answers:
             if isinstance(answer, RedisError):
                 raise answer
@@ -68,32 +79,40 @@ class SharedConnection:
 
     async def close(self) -> None:
         """Close it; who waits is told so."""
-        connection, receiver = self._connection, self._receiver
+        connection = self._connection
         self._lose(LostError("the connection was closed"))
-        for task in (self._opening, receiver, self._overdue):
-            if task and task is not asyncio.current_task():
-                task.cancel()
+        if self._opening:
+            self._opening.cancel()
         if connection:
             await connection.disconnect(nowait=True)
 
-    async def _watch(self, connection: AbstractConnection) -> None:
-        """Give the connection up if nothing comes in time, though whoever asked had less time than that."""
-        answered = self._answered
-        try:
-            await asyncio.sleep(self._timeout)
-            if connection is self._connection and self._waiting and answered == self._answered:
-                await self.close()
-        finally:
-            self._overdue = None
+    def _give_up_what_is_overdue(self) -> None:
+        """One timer for all who wait, as answers come in the order of the questions.
 
-    async def _opened(self) -> AbstractConnection:
+        It counts those who have left, too: the connection of a server that hangs is given up though
+        everybody had less time than that.
+        """
+        self._watch = None
+        if not self._waiting:
+            return
+        loop, due = asyncio.get_running_loop(), self._waiting[0].due
+        if due > loop.time():
+            self._watch = loop.call_at(due, self._give_up_what_is_overdue)
+            return
+        late = self._waiting.popleft().answers
+        if not late.done():
+            late.set_exception(TimeoutError("Redis takes too long"))
+        # What it still owes would come too late.
+        self._giving_up = loop.create_task(self.close(), name="close-redis")
+
+    async def _opened(self) -> None:
         """Opened by all who wait for it together: one who leaves, as at a deadline, ends nothing."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name="open-redis")
             self._opening.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return await asyncio.shield(self._opening)
+        await asyncio.shield(self._opening)
 
-    async def _open(self) -> AbstractConnection:
+    async def _open(self) -> None:
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         # The limit is around the whole; one of redis-py's around each write costs a task.
         connection.socket_timeout = None
@@ -101,10 +120,26 @@ class SharedConnection:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()  # type: ignore[no-untyped-call]
             self._connection = connection
-            self._receiver = asyncio.create_task(self._receive(connection), name="redis")
-            return connection
+            self._traffic = [
+                asyncio.create_task(self._until_lost(connection, traffic), name="redis")
+                for traffic in (self._send, self._receive)
+            ]
         finally:
             self._opening = None
+
+    async def _until_lost(self, connection: AbstractConnection, traffic: _Traffic) -> None:
+        try:
+            await traffic(connection)
+        except (RedisError, OSError) as error:
+            if connection is self._connection:
+                self._lose(error)
+
+    async def _send(self, connection: AbstractConnection) -> None:
+        while True:
+            await self._something_packed.wait()
+            self._something_packed.clear()
+            packed, self._packed = self._packed, []
+            await connection.send_packed_command(packed, check_health=False)
 
     async def _receive(self, connection: AbstractConnection) -> None:
         answers: list[Any] = []
@@ -113,22 +148,19 @@ class SharedConnection:
                 answers.append(await connection.read_response(timeout=math.inf))
             except ResponseError as refusal:
                 answers.append(refusal)
-            except (RedisError, OSError) as error:
-                if connection is self._connection:
-                    self._lose(error)
-                return
-            count, future = self._waiting[0]
-            if len(answers) == count:
-                self._waiting.popleft()
-                self._answered += 1
+            if len(answers) == self._waiting[0].commands:
+                future = self._waiting.popleft().answers
                 if not future.done():  # whoever asked may have left
                     future.set_result(answers)
                 answers = []
 
     def _lose(self, error: Exception) -> None:
-        self._connection = self._receiver = None
+        for task in self._traffic:
+            if task is not asyncio.current_task():
+                task.cancel()
+        self._connection, self._traffic, self._packed = None, [], []
         while self._waiting:
-            _, future = self._waiting.popleft()
+            future = self._waiting.popleft().answers
             if not future.done():
                 future.set_exception(error)
                 future.exception()  # no complaint where whoever asked has another error already
