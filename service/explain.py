@@ -85,16 +85,9 @@ class Explainer:
 
     def reason(self, kind: ReasonKind, rows: Sequence[int]) -> Reason:
         """A reason as a sentence."""
-        named = words.joined(self._titles(rows))
-        text = {
-            "rests_on": f"rests most on {named}",
-            "follows": f"often follows {named}",
-            "similar": f"is like {named}",
-            "reasoned": "moved up while reasoning",
-            "fits": "fits the history as a whole",
-            "popular": "popular with everyone",
-        }[kind]
-        return Reason(kind=kind, text=text, item_ids=[self._catalog[row].item_id for row in rows])
+        items = [self._catalog[row] for row in rows]
+        text = words.of_reason(kind, [item.label for item in items])
+        return Reason(kind=kind, text=text, item_ids=[item.item_id for item in items])
 
     def _step(self, number: int, trace: Trace, influence: Influence | None) -> ReasoningStep:
         step = trace.steps[number]

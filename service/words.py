@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from service.api.explanation import ReasonKind
+
 SURE = 0.5
 """Probability from which on a code is 'settled on' and not 'leaned towards'."""
+
+_REASONS: dict[ReasonKind, str] = {
+    "rests_on": "rests most on",
+    "follows": "often follows",
+    "similar": "is like",
+    "reasoned": "moved up while reasoning",
+    "fits": "fits the history as a whole",
+    "popular": "popular with everyone",
+}
 
 
 def joined(names: Sequence[str]) -> str:
     """“A”, or “A” and “B”."""
     return " and ".join(f"“{name}”" for name in names)
+
+
+def of_reason(kind: ReasonKind, named: Sequence[str]) -> str:
+    """Why one item is there; `named` are the items of the history that it is owed to, if any."""
+    return f"{_REASONS[kind]} {joined(named)}" if named else _REASONS[kind]
 
 
 def of_answer(steps: int, items: int, history: int, mattered: Sequence[str]) -> str:

@@ -58,8 +58,8 @@ def answer_part(
         asking = dict(users[start : start + BATCH])
         for user, answer in zip(asking, recommender.answer(asking, request), strict=True):
             rows.extend(
-                (user, item.rank, item.item_id, item.score, item.reasons[0].text)
-                for item in answer.items
+                (user, item["rank"], item["item_id"], item["score"], item["reasons"][0]["text"])
+                for item in answer["items"]
             )
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 

@@ -76,12 +76,13 @@ class NeighbourTable:
         place = _scratch("place", len(self.items), np.int32(PADDING))
         try:
             place[rows] = np.arange(len(rows))
-            places = place.take(self.items[sources])
+            places = place.take(self.items[sources].ravel())
         finally:
             place[rows] = PADDING
-        source, column = np.nonzero(places != PADDING)
+        hit = np.flatnonzero(places != PADDING)
+        source, column = np.divmod(hit, self.items.shape[1])
         weights = self.weights[sources[source], column].tolist()
-        links = zip(places[source, column].tolist(), source.tolist(), weights, strict=True)
+        links = zip(places[hit].tolist(), source.tolist(), weights, strict=True)
         return (link for link in links if link[2])
 
     def score(

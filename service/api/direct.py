@@ -11,12 +11,12 @@ import json
 from collections.abc import Iterable
 from types import SimpleNamespace
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import service_problem
-from service.api.schemas import RecommendRequest
+from service.api.schemas import Recommendation, RecommendRequest
 from service.errors import ServiceError
 from service.state import ServiceState
 
@@ -24,6 +24,7 @@ _PATH = "/recommend"
 _ROUTE = SimpleNamespace(path_format=_PATH)
 """What the log and the metrics call it."""
 _JSON = b"application/json"
+_ANSWERS = TypeAdapter(Recommendation)
 
 
 class DirectRecommend:
@@ -58,7 +59,7 @@ class DirectRecommend:
         except ServiceError as error:
             await service_problem(scope, error)(scope, receive, send)
             return
-        body = answer.__pydantic_serializer__.to_json(answer)
+        body = _ANSWERS.dump_json(answer)
         headers = [(b"content-length", str(len(body)).encode()), (b"content-type", _JSON)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})

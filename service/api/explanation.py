@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on
 
 ReasonKind = Literal["rests_on", "follows", "similar", "reasoned", "fits", "popular"]
 RecommendationId = Annotated[
@@ -33,22 +34,28 @@ Score = Annotated[
 Steps = Annotated[int, Field(ge=0, description="Reasoning steps that were taken.", examples=[4])]
 
 
-class Reason(BaseModel):
+class Reason(TypedDict):
     """Why an item is recommended."""
 
-    kind: ReasonKind = Field(
-        description="`rests_on`: without these it would be less likely, as measured for an "
-        "explanation; `follows`: others went on to it; `similar`: it reads like something in the "
-        "history; `reasoned`: the reasoning lifted it; `fits`: the network alone found it; "
-        "`popular`: nothing is known of the user.",
-        examples=["follows"],
-    )
-    text: str = Field(
-        description="The reason in words.", examples=["often follows “Canon EOS R50”"]
-    )
-    item_ids: list[str] = Field(
-        description="Items of the history that the reason rests on.", examples=[["camera-017"]]
-    )
+    kind: Annotated[
+        ReasonKind,
+        Field(
+            description="`rests_on`: without these it would be less likely, as measured for an "
+            "explanation; `follows`: others went on to it; `similar`: it reads like something in the "
+            "history; `reasoned`: the reasoning lifted it; `fits`: the network alone found it; "
+            "`popular`: nothing is known of the user.",
+            examples=["follows"],
+        ),
+    ]
+    text: Annotated[
+        str, Field(description="The reason in words.", examples=["often follows “Canon EOS R50”"])
+    ]
+    item_ids: Annotated[
+        list[str],
+        Field(
+            description="Items of the history that the reason rests on.", examples=[["camera-017"]]
+        ),
+    ]
 
 
 class NamedItem(BaseModel):

@@ -34,8 +34,8 @@ async def explain(request: RecommendRequest, recommender: Recommend) -> Explanat
     """
     explained = request.model_copy(update={"explain": True})
     recommendation = await recommender.recommend(explained)
-    assert recommendation.explanation is not None
-    return recommendation.explanation
+    assert recommendation["explanation"] is not None
+    return recommendation["explanation"]
 
 
 @router.get(

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from typing_extensions import TypedDict
 
 from model_export.contract.catalog import Item
 from model_export.contract.config import Effort
@@ -195,39 +196,58 @@ class SimilarItems(BaseModel):
     items: list[SimilarItem] = Field(description="The others, most alike first.")
 
 
-class RecommendedItem(BaseModel):
+# An answer is a plain dictionary: pydantic describes and writes it, but need not check what was
+# just made, which takes longer than to write it.
+class RecommendedItem(TypedDict):
     """One recommended item."""
 
     item_id: ShownId
     rank: Rank
     score: Score
-    reasons: list[Reason] = Field(description="Why it is there, the strongest kind first.")
-    properties: ItemProperties | None = Field(None, description="If `include_properties` was set.")
+    reasons: Annotated[
+        list[Reason], Field(description="Why it is there, the strongest kind first.")
+    ]
+    properties: Annotated[
+        ItemProperties | None, Field(description="If `include_properties` was set.")
+    ]
 
 
-class Recommendation(BaseModel):
+class Recommendation(TypedDict):
     """The answer to a recommendation request."""
 
     recommendation_id: RecommendationId
-    items: list[RecommendedItem] = Field(
-        description="Best first; fewer than wanted where fewer are allowed."
-    )
+    items: Annotated[
+        list[RecommendedItem],
+        Field(description="Best first; fewer than wanted where fewer are allowed."),
+    ]
     model_version: ModelVersion
     reasoning_steps: Steps
-    degraded: bool = Field(
-        description="True where the history store failed: the stored history was not used, or the "
-        "answer cannot be explained later."
-    )
-    unknown_items: list[str] = Field(
-        description="Items of the history and of the filter that the catalogue lacks; they were ignored.",
-        examples=[["camera-000"]],
-    )
-    unknown_categories: list[str] = Field(
-        description="Categories of the filter that no item of the catalogue has.",
-        examples=[["Camera"]],
-    )
-    took_ms: float = Field(ge=0, description="Milliseconds inside the service.", examples=[7.4])
-    explanation: Explanation | None = Field(None, description="If `explain` was set.")
+    degraded: Annotated[
+        bool,
+        Field(
+            description="True where the history store failed: the stored history was not used, or the "
+            "answer cannot be explained later."
+        ),
+    ]
+    unknown_items: Annotated[
+        list[str],
+        Field(
+            description="Items of the history and of the filter that the catalogue lacks; they were "
+            "ignored.",
+            examples=[["camera-000"]],
+        ),
+    ]
+    unknown_categories: Annotated[
+        list[str],
+        Field(
+            description="Categories of the filter that no item of the catalogue has.",
+            examples=[["Camera"]],
+        ),
+    ]
+    took_ms: Annotated[
+        float, Field(ge=0, description="Milliseconds inside the service.", examples=[7.4])
+    ]
+    explanation: Annotated[Explanation | None, Field(description="If `explain` was set.")]
 
 
 class Event(Body):
