@@ -87,7 +87,7 @@ class Explainer:
         """A reason as a sentence."""
         items = [self._catalog[row] for row in rows]
         text = words.of_reason(kind, [item.label for item in items])
-        return Reason(kind=kind, text=text, item_ids=[item.item_id for item in items])
+        return {"kind": kind, "text": text, "item_ids": [item.item_id for item in items]}
 
     def _step(self, number: int, trace: Trace, influence: Influence | None) -> ReasoningStep:
         step = trace.steps[number]

@@ -17,7 +17,6 @@ from service.api.explanation import Explanation
 from service.api.schemas import (
     ItemProperties,
     Recommendation,
-    RecommendedItem,
     RecommendRequest,
 )
 from service.diversity import diversify
@@ -105,30 +104,30 @@ class Recommender:
         degraded |= not await _within(deadline, self._keep(recommendation_id, record, request))
         took = time.monotonic() - started
         explainer, filters = self._items.explainer, self._items.filters
-        return Recommendation(
-            recommendation_id=recommendation_id,
-            items=[
-                RecommendedItem(
-                    item_id=catalog[item.row].item_id,
-                    rank=place,
-                    score=item.score,
-                    reasons=[explainer.reason(kind, rows) for kind, rows in item.reasons],
-                    properties=ItemProperties.of(catalog[item.row])
+        return {
+            "recommendation_id": recommendation_id,
+            "items": [
+                {
+                    "item_id": catalog[item.row].item_id,
+                    "rank": place,
+                    "score": item.score,
+                    "reasons": [explainer.reason(kind, rows) for kind, rows in item.reasons],
+                    "properties": ItemProperties.of(catalog[item.row])
                     if request.include_properties
                     else None,
-                )
+                }
                 for place, item in enumerate(record.items, start=1)
             ],
-            model_version=self._model.version,
-            reasoning_steps=answer.thoughts.steps_taken,
-            degraded=degraded,
-            unknown_items=list(dict.fromkeys(unknown + filters.unknown_items(request.filter))),
-            unknown_categories=filters.unknown_categories(request.filter.categories),
-            took_ms=round(took * 1000, 3),
-            explanation=await self._explained(recommendation_id, record)
+            "model_version": self._model.version,
+            "reasoning_steps": answer.thoughts.steps_taken,
+            "degraded": degraded,
+            "unknown_items": list(dict.fromkeys(unknown + filters.unknown_items(request.filter))),
+            "unknown_categories": filters.unknown_categories(request.filter.categories),
+            "took_ms": round(took * 1000, 3),
+            "explanation": await self._explained(recommendation_id, record)
             if request.explain
             else None,
-        )
+        }
 
     async def explanation(self, recommendation_id: str) -> Explanation:
         """How an earlier answer came about.

@@ -20,8 +20,8 @@ _REASONS: dict[ReasonKind, str] = {
 
 
 def joined(names: Sequence[str]) -> str:
-    """“A”, or “A” and “B”."""
-    return " and ".join(f"“{name}”" for name in names)
+    """“A”, or “A” and “B”, of at least one name."""
+    return f"“{'” and “'.join(names)}”"
 
 
 def of_reason(kind: ReasonKind, named: Sequence[str]) -> str:
