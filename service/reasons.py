@@ -44,13 +44,14 @@ class ReasonFinder:
         followed = _supporters(self.memory, history, rows)
         alike = _supporters(self.text, history, rows)
         found: list[Reasons] = []
-        for follows, similar, path in zip(followed, alike, ranks.T, strict=True):
+        rose = (ranks[-1] < ranks[0]).tolist()
+        for follows, similar, lifted in zip(followed, alike, rose, strict=True):
             reasons: Reasons = []
             if follows:
                 reasons.append(("follows", follows))
             if similar:
                 reasons.append(("similar", similar))
-            if path[-1] < path[0]:
+            if lifted:
                 reasons.append(("reasoned", []))
             found.append(reasons or [("fits", [])])
         return found
@@ -64,7 +65,7 @@ def _supporters(
     for age, source in enumerate(reversed(history)):
         ages.setdefault(source, age)
     sources = [*ages]
-    support: list[list[tuple[float, int]]] = [[] for _ in rows]
+    support: list[list[tuple[float, int]]] = [[] for _ in range(len(rows))]
     for place, number, weight in table.links(np.array(sources, dtype=np.int64), rows):
         source = sources[number]
         support[place].append((-weight * _DECAY ** ages[source], source))
