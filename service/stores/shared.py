@@ -66,7 +66,7 @@ class SharedConnection:
             if self._connection is None:
                 raise LostError("the connection was lost")
         asked = _Asked(len(commands), due, loop.create_future())
-        self._packed += map(_PACK, commands)
+        self._packed.append(b"".join(map(_PACK, commands)))
         self._something_packed.set()
         self._waiting.append(asked)
         if self._watch is None:

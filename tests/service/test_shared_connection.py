@@ -42,6 +42,15 @@ def test_each_gets_its_own_answers_over_one_connection(tmp_path: Path) -> None:
     with_server(tmp_path, check)
 
 
+def test_a_command_that_cannot_be_sent_takes_nobodys_answer(tmp_path: Path) -> None:
+    async def check(connection: Connection, *_: object) -> None:
+        with pytest.raises(UnicodeEncodeError):
+            await connection.ask(("SET", "a", "1"), ("SET", "a", "\ud800"))
+        assert await connection.ask(("GET", "a")) == [None]
+
+    with_server(tmp_path, check)
+
+
 def test_a_refused_command_fails_alone(tmp_path: Path) -> None:
     async def check(connection: Connection, *_: object) -> None:
         wrong = connection.ask(("SET", "text", "x"), ("INCR", "text"), ("SET", "after", "y"))
