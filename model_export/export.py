@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model_export.contract.bundle import (
+    IndexRecord,
     Manifest,
     open_bundle,
     read_manifest,
@@ -31,6 +32,7 @@ from model_export.contract.graph_io import DYNAMIC_AXES, trie_axes
 from model_export.contract.item_tokenizer import ItemTokenizer
 from model_export.contract.reasoning import LoopTables
 from model_export.contract.scoring import FEATURES
+from model_export.indexing import indexed
 from model_export.labels import code_labels
 from model_export.model_card import model_card
 from model_export.verify import verify_bundle
@@ -70,16 +72,20 @@ def export_bundle(run: Run, bundle: Path, tell: Callable[[str], None]) -> Manife
     partial.mkdir(parents=True)
     model, deliberator = run.model(), run.deliberator
     tables = loop_tables(model, run.items, run.index)
+    tables = indexed(tables, run.config.inference, run.seed)
     tell("exporting graphs")
     write_graphs(model, deliberator, tables, run.config.inference.beams, partial)
     _write_tables(run, model, tables, partial)
-    manifest = _manifest(run, version)
+    index = tables.index.record if tables.index else None
+    manifest = seal_bundle(partial, _manifest(run, version, index))
+    tell("verifying ONNX Runtime against torch")
+    found = verify_bundle(partial, run, model, deliberator)
+    tell(f"verified: {found}")
+    if index:
+        index = index.model_copy(update={"recall": found.recall})
+    manifest = manifest.model_copy(update={"verified": True, "index": index})
     (partial / "model_card.md").write_text(model_card(manifest), encoding="utf-8")
     manifest = seal_bundle(partial, manifest)
-    tell("verifying ONNX Runtime against torch")
-    agreement = verify_bundle(partial, run, model, deliberator)
-    tell(f"verified: {agreement}")
-    manifest = seal_bundle(partial, manifest.model_copy(update={"verified": True}))
     _replace(bundle, partial)
     return manifest
 
@@ -179,6 +185,7 @@ def table_arrays(tables: LoopTables, items: CatalogItems) -> dict[str, NDArray[A
         "leaf_items": tables.leaf_items,
         "codes": items.codes,
         **tables.trie,
+        **(tables.index.arrays() if tables.index else {}),
     }
 
 
@@ -201,7 +208,7 @@ def _write_tables(run: Run, model: StreamRec, tables: LoopTables, bundle: Path) 
     write_json(bundle / "code_labels.json", labels)
 
 
-def _manifest(run: Run, version: str) -> Manifest:
+def _manifest(run: Run, version: str, index: IndexRecord | None) -> Manifest:
     prepared = run.folder.record("prepare")
     return Manifest(
         model_version=version,
@@ -210,6 +217,7 @@ def _manifest(run: Run, version: str) -> Manifest:
         deliberation=run.config.deliberation,
         evidence=run.config.evidence,
         inference=run.config.inference,
+        index=index,
         scoring=run.mix_weights,
         metrics=final_figures(run),
         data={**prepared["metrics"], "fingerprint": run.sequences.fingerprint, "seed": run.seed},

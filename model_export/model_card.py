@@ -22,6 +22,7 @@ def model_card(manifest: Manifest) -> str:
         f"- semantic IDs: {' × '.join(map(str, manifest.code_sizes))} codes, one ID per item",
         f"- reasoning steps by effort: {efforts}",
         f"- mix: {', '.join(f'{name} {weight:.2f}' for name, weight in weighed)}",
+        *_index(manifest),
         "",
     ]
     if manifest.metrics:
@@ -32,3 +33,14 @@ def model_card(manifest: Manifest) -> str:
         ]
         lines.append("")
     return "\n".join(lines)
+
+
+def _index(manifest: Manifest) -> list[str]:
+    """A line on the index, where there is one."""
+    if manifest.index is None or manifest.index.recall is None:
+        return []
+    return [
+        f"- index: {manifest.index.cells:,} cells, of which a request reads "
+        f"{manifest.inference.read_items:,} items; its answers have {manifest.index.recall:.1%} of the "
+        "top 10 that reading all would give"
+    ]

@@ -1,8 +1,13 @@
-"""Torch against ONNX Runtime on real histories: the same top items, or no bundle."""
+"""Torch against ONNX Runtime on real histories: the same top items, or no bundle.
+
+Both rank the whole catalogue for that. Where the bundle has an index, its answers are then compared with
+those that do without.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ from numpy.typing import NDArray
 
 from model_export.contract.bundle import GRAPHS, GraphName, open_bundle
 from model_export.contract.errors import BundleError
+from model_export.contract.ranking import Ranking
 from model_export.contract.reasoning import LoopTables, ReasoningLoop, scorer_of
 from training.deliberation import Deliberator
 from training.model import StreamRec
@@ -21,6 +27,30 @@ HISTORIES = 200
 TOP = 10
 TOLERANCE = 1e-3
 """Largest difference of a score between the two; items closer than this may change places."""
+LEAST_RECALL = 0.95
+"""Share of the exact top items that answers through an index must have, on average."""
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was compared, and how it came out.
+
+    Attributes:
+        histories: real ones that were answered on both sides.
+        difference: largest of a score among the top items.
+        recall: share of the exact top items in the answers through the index; None without one.
+    """
+
+    histories: int
+    difference: float
+    recall: float | None
+
+    def __str__(self) -> str:
+        index = (
+            "" if self.recall is None else f", {self.recall:.1%} of the top {TOP} through the index"
+        )
+        return f"{self.histories} histories, largest difference of a score {self.difference:.1e}{index}"
 
 
 class OnnxRunner:
@@ -46,19 +76,16 @@ class OnnxRunner:
         return {node.name: out for node, out in zip(session.get_outputs(), outputs, strict=True)}
 
 
-def verify_bundle(path: Path, run: Run, model: StreamRec, deliberator: Deliberator) -> str:
+def verify_bundle(path: Path, run: Run, model: StreamRec, deliberator: Deliberator) -> Verified:
     """Compare the loop on ONNX Runtime and the bundle's tables with the loop on torch and the run.
 
     Every step and the beam search are compared, one history at a time and in batches.
 
-    Returns:
-        What was compared, in a few words.
-
     Raises:
-        BundleError: scores or top items differ.
+        BundleError: scores or top items differ, or the index misses too many of these.
     """
     bundle = open_bundle(path, require_verified=False)
-    onnx_loop = ReasoningLoop(
+    served = ReasoningLoop(
         OnnxRunner(path),
         LoopTables.of(bundle),
         scorer_of(bundle),
@@ -66,23 +93,63 @@ def verify_bundle(path: Path, run: Run, model: StreamRec, deliberator: Deliberat
         max_steps=bundle.manifest.model.max_steps,
         deliberation=bundle.manifest.deliberation,
     )
+    exact = served.reading(None)
     torch_loop = run.loop(model, run.scorer, deliberator)
     histories = run.sequences.holdout("test").histories[:HISTORIES]
     worst = 0.0
-    for size in (1, 8):
+    for size in (1, _BATCH):
         part = histories[: HISTORIES // 4] if size == 1 else histories[HISTORIES // 4 :]
-        for begin in range(0, len(part), size):
-            worst = max(worst, _compare(torch_loop, onnx_loop, part[begin : begin + size], path))
-    return f"{len(histories)} histories, largest difference of a score {worst:.1e}"
+        for batch in _batches(part, size):
+            worst = max(worst, _compare(torch_loop, exact, batch, path))
+    recall = index_recall(exact, served, histories) if bundle.manifest.index else None
+    if recall is not None and recall < LEAST_RECALL:
+        raise BundleError(
+            f"the bundle for {path.parent} is refused: through the index an answer has only {recall:.1%} of "
+            f"the exact top {TOP}, and {LEAST_RECALL:.0%} is the least; give [inference] a larger read_items"
+        )
+    return Verified(len(histories), worst, recall)
 
 
-def _compare(
-    ours: ReasoningLoop, theirs: ReasoningLoop, histories: list[NDArray[np.int64]], path: Path
+def index_recall(
+    exact: ReasoningLoop, indexed: ReasoningLoop, histories: Sequence[NDArray[np.int64]]
 ) -> float:
-    n_items = len(ours.tables.item_vectors)
+    """Share of the exact top items, after all steps, that the answers through an index have."""
+    shares = [
+        np.isin(wanted, found).mean()
+        for batch in _batches(histories, _BATCH)
+        for wanted, found in zip(_answers(exact, batch), _answers(indexed, batch), strict=True)
+    ]
+    return float(np.mean(shares))
+
+
+def _answers(
+    loop: ReasoningLoop, histories: Sequence[NDArray[np.int64]]
+) -> list[NDArray[np.int64]]:
+    *_, step = loop.run(histories, _unseen(histories, len(loop.tables.item_vectors)))
+    ranking: Ranking = loop.final_ranking(step)
+    return [ranking.best(request, TOP)[0] for request in range(len(histories))]
+
+
+def _batches(
+    histories: Sequence[NDArray[np.int64]], size: int
+) -> Iterator[Sequence[NDArray[np.int64]]]:
+    for begin in range(0, len(histories), size):
+        yield histories[begin : begin + size]
+
+
+def _unseen(histories: Sequence[NDArray[np.int64]], n_items: int) -> NDArray[np.bool_]:
+    """(B, N) everything but the history, or everything where the history is all there is."""
     allowed = np.ones((len(histories), n_items), dtype=bool)
     for line, history in zip(allowed, histories, strict=True):
         line[history] = len(np.unique(history)) == n_items
+    return allowed
+
+
+def _compare(
+    ours: ReasoningLoop, theirs: ReasoningLoop, histories: Sequence[NDArray[np.int64]], path: Path
+) -> float:
+    n_items = len(ours.tables.item_vectors)
+    allowed = _unseen(histories, n_items)
     worst = 0.0
     pairs = zip(ours.run(histories, allowed), theirs.run(histories, allowed), strict=True)
     for mine, other in pairs:

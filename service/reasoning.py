@@ -64,7 +64,7 @@ class OnnxReasoner:
     def _answer(self, items: ScoredItems, queries: Sequence[Query]) -> Iterator[tuple[int, Answer]]:
         """The same for queries over the same items."""
         loop = self._loop(items)
-        allowed = np.stack([query.allowed for query in queries])
+        allowed = [query.allowed for query in queries]
         thinking = dict(enumerate(queries))
         steps: list[_Step] = []
         slowest, before = 0.0, time.monotonic()
@@ -97,8 +97,7 @@ class OnnxReasoner:
     ) -> Iterator[ReplayedStep]:
         """Steps 0 to `steps` for several histories under one mask `allowed` (N,)."""
         loop = self._loop(items or self._items)
-        masks = np.tile(allowed, (len(histories), 1))
-        for step in loop.run(histories, masks, counts):
+        for step in loop.run(histories, [allowed] * len(histories), counts):
             ended = step.index == steps
             scores = loop.final_scores(step) if ended else step.scores
             yield ReplayedStep(scores, step.token_logits)

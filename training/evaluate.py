@@ -48,7 +48,7 @@ def evaluate_loop(
     for part, users in own_batches(len(holdout.targets), *distributed.share()):
         histories, targets = holdout.histories[part], holdout.targets[part]
         rows = encode_history(histories, max(map(len, histories)))
-        unseen = _unseen(histories, len(popularity))
+        unseen = unseen_mask(histories, len(popularity))
         everything = np.ones_like(unseen)
         rankings = _rankings(loop, histories, unseen, steps, parts)
         kept = _rankings(loop, histories, everything, steps, parts) if seen_kept else None
@@ -101,7 +101,7 @@ def beam_weight_figures(
     ranks: dict[float, list[NDArray[np.int64]]] = {weight: [] for weight in weights}
     for part, _ in own_batches(len(holdout.targets), *distributed.share()):
         histories = holdout.histories[part]
-        allowed = _unseen(histories, len(loop.tables.item_vectors))
+        allowed = unseen_mask(histories, len(loop.tables.item_vectors))
         *_, step = loop.run(histories, allowed)
         beams = beam_evidence(*loop.search(step), allowed.shape[1])
         for weight, found in ranks.items():
@@ -115,7 +115,8 @@ def beam_weight_figures(
     }
 
 
-def _unseen(histories: Sequence[NDArray[np.int64]], n_items: int) -> NDArray[np.bool_]:
+def unseen_mask(histories: Sequence[NDArray[np.int64]], n_items: int) -> NDArray[np.bool_]:
+    """(B, N) everything but the items of each history."""
     unseen = np.ones((len(histories), n_items), dtype=bool)
     for line, history in zip(unseen, histories, strict=True):
         line[history] = False

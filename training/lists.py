@@ -22,6 +22,7 @@ from model_export.contract.scoring import (
     Array,
     Scorer,
     relative,
+    relative_to_best,
 )
 from training.decoding import first_step
 from training.deliberation import Deliberator
@@ -127,7 +128,8 @@ def build_lists(
     parts = []
     for chunk in ranked(histories, logits, scorer, n_candidates):
         candidates = chunk.candidates
-        features = scorer.features(candidates, chunk.scores, chunk.mix, chunk.rows)
+        best = relative_to_best(chunk.scores, candidates), relative_to_best(chunk.mix, candidates)
+        features = scorer.features(candidates, *best, chunk.rows)
         found = candidates == targets[chunk.part][:, None]
         recent = encode_history(histories[chunk.part], Deliberator.recent, Deliberator.recent)
         parts.append(

@@ -15,6 +15,7 @@ from model_export.contract.files import write_json
 from model_export.contract.prefix_index import PrefixIndex
 from model_export.contract.scoring import FEATURES, TABLES
 from model_export.export import table_arrays, write_graphs
+from model_export.indexing import indexed
 from training.args import RunConfig
 from training.deliberation import Deliberator
 from training.items.catalog_items import CatalogItems
@@ -35,7 +36,7 @@ def write_untrained(path: Path, config: RunConfig, n_items: int, *, beam: float 
     path.mkdir(parents=True)
     items, model, deliberator = untrained(config, n_items)
     index = PrefixIndex.build(items.codes)
-    tables = loop_tables(model, items, index)
+    tables = indexed(loop_tables(model, items, index), config.inference, seed=0)
     write_graphs(model, deliberator, tables, config.inference.beams, path)
     for name, array in table_arrays(tables, items).items():
         write_table(path, name, array)
@@ -53,6 +54,7 @@ def write_untrained(path: Path, config: RunConfig, n_items: int, *, beam: float 
         model=config.model,
         deliberation=config.deliberation,
         inference=config.inference,
+        index=tables.index.record if tables.index else None,
         scoring=weights | {"memory_memory@0.8": 0.5, "popularity": 0.1, "beam": beam},
     )
     seal_bundle(path, manifest)

@@ -4,7 +4,8 @@ bundle/
   manifest.json      format, model version, configuration, metrics, sha256 of every other file
   model_card.md      the same for a person
   catalog.jsonl      items in row order
-  tables/*.npy       item vectors, semantic IDs, trie, evidence, popularity, how a new item is placed
+  tables/*.npy       item vectors, semantic IDs, trie, evidence, popularity, how a new item is placed; of a
+                     large catalogue the vectors again, by cells
   tokenizer/         from an item's text to its semantic ID
   graphs/*.onnx      encode, think, answer, consider, deliberate
 """
@@ -43,6 +44,15 @@ class FileRecord(StrictModel):
     bytes: int
 
 
+class IndexRecord(StrictModel):
+    """What the manifest says of the index over a large catalogue."""
+
+    cells: int
+    recall: float | None = Field(
+        None, description="Share of the exact top 10 that an answer through the index has."
+    )
+
+
 class Manifest(StrictModel):
     """What manifest.json holds."""
 
@@ -59,6 +69,9 @@ class Manifest(StrictModel):
         EvidenceConfig(), description="How the evidence tables were counted."
     )
     inference: InferenceConfig
+    index: IndexRecord | None = Field(
+        None, description="None where the catalogue is small enough to be ranked whole."
+    )
     scoring: dict[str, float] = Field(description="Weights of the final score.")
     metrics: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, Any] = Field(

@@ -80,3 +80,11 @@ class InferenceConfig(StrictModel):
 
     efforts: Efforts = Efforts()
     beams: int = Field(20, ge=1, description="Beam width of the generative search.")
+    exact_items: int = Field(
+        100_000, ge=0, description="Catalogues of more items get an index, and are read in part."
+    )
+    read_items: int = Field(
+        8_000,
+        ge=1,
+        description="Items around a state, at least, that are compared with it through the index.",
+    )

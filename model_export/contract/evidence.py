@@ -155,6 +155,31 @@ def score_candidates(
     return scores.reshape(users, count, len(tables), len(decays))
 
 
+def joined(
+    rows: NDArray[np.int64], others: NDArray[np.int64], n_items: int
+) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
+    """Distinct rows, followed by each of the others that is not among them; no order is kept of these.
+
+    Args:
+        rows: (R,) of a catalogue of `n_items`.
+        others: (S,) of which one may stand there several times.
+
+    Returns:
+        All rows (R + new,), and the place of each of `others` among them (S,).
+    """
+    place = _scratch("place", n_items, np.int32(PADDING))
+    try:
+        place[rows] = np.arange(len(rows))
+        new = others[place[others] == PADDING]
+        place[new] = np.arange(len(new))
+        new = new[place[new] == np.arange(len(new))]  # of equals the one written last
+        place[new] = np.arange(len(rows), len(rows) + len(new))
+        return np.append(rows, new), place[others]
+    finally:
+        place[rows] = PADDING
+        place[others] = PADDING
+
+
 @lru_cache(maxsize=1024)
 def _age_weights(decays: tuple[float, ...], positions: int) -> NDArray[np.float32]:
     """(decays, positions) `decay ** age`, oldest first."""

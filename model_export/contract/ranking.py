@@ -2,120 +2,114 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model_export.contract.pool import LEAST, Pool
 from model_export.contract.scoring import EXCLUDED, Array, best_rows, place_candidates
-
-_LEAST = EXCLUDED / 2
-"""Scores below it are those of items that are not allowed."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Rankings of B requests: by a mix, whose best items may have been weighed again.
+    """Rankings of B requests: by the mix of what was looked at, whose best may have been weighed again.
 
     Attributes:
-        mix: (B, N), EXCLUDED where an item is not allowed.
-        candidates: (B, C) the best rows of the mix, best first.
+        pools: what each request looked at; other items stand below all of it, see `Pool.spread`.
+        places: (B, C) where the best of the mix stand in the pools, best first: the candidates.
         weighed: (B, C) scores of the candidates, which stand above all other items; None leaves the
             mix as it is.
     """
 
-    mix: Array
-    candidates: NDArray[np.int64]
-    weighed: Array | None
+    pools: Sequence[Pool]
+    places: NDArray[np.int64]
+    weighed: Array | None = None
+
+    @classmethod
+    def of(cls, pools: Sequence[Pool], count: int) -> Ranking:
+        """The ranking by the mix, with the best `count` at hand, or as many as each pool has."""
+        return cls(pools, np.stack([best_rows(pool.mix, count) for pool in pools]))
+
+    @cached_property
+    def candidates(self) -> NDArray[np.int64]:
+        """(B, C) rows of the candidates."""
+        chosen = zip(self.pools, self.places, strict=True)
+        return np.stack([pool.rows[places] for pool, places in chosen])
 
     @cached_property
     def scores(self) -> Array:
         """(B, N) scores that order each ranking; EXCLUDED where an item is not allowed."""
-        if self.weighed is None:
-            return self.mix
-        placed = place_candidates(self.mix, self.candidates, self.weighed)
-        return np.where(self.mix > _LEAST, placed, np.float32(EXCLUDED))
+        return np.stack([self._everywhere(request) for request in range(len(self.pools))])
 
     @cached_property
     def _top(self) -> Array:
         """(B, C) what `scores` says of the candidates."""
-        mix = np.take_along_axis(self.mix, self.candidates, 1)
+        chosen = zip(self.pools, self.places, strict=True)
+        mix = np.stack([pool.mix[places] for pool, places in chosen])
         if self.weighed is None:
             return mix
-        return np.where(mix > _LEAST, self.weighed, np.float32(EXCLUDED))
+        return np.where(mix > LEAST, self.weighed, np.float32(EXCLUDED))
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:
         return np.argsort(-self._top, axis=1, kind="stable")
 
+    def _looked_at(self, request: int) -> Array:
+        """(W,) what `scores` says of all that one request looked at."""
+        mix = self.pools[request].mix
+        if self.weighed is None:
+            return mix
+        placed = place_candidates(mix, self.places[request], self.weighed[request])
+        return np.where(mix > LEAST, placed, np.float32(EXCLUDED))
+
+    def _everywhere(self, request: int) -> Array:
+        """(N,) what `scores` says of one request."""
+        return self.pools[request].spread(self._looked_at(request))
+
     def raised(self, rows: NDArray[np.int64], gains: Array) -> Ranking:
-        """The ranking where some items have higher scores; only these are looked at.
+        """The ranking where some items have higher scores.
 
         Args:
             rows: (B, W) distinct in each request; -1 for none.
             gains: (B, W) what each gains, not negative.
         """
-        candidates, weighed = np.empty_like(self.candidates), np.empty_like(self._top)
-        for request, (own, top) in enumerate(zip(self.candidates, self._top, strict=True)):
-            wanted = rows[request] >= 0
-            found, gained = rows[request, wanted], gains[request, wanted]
-            same = own[:, None] == found
-            scores = top + (same * gained).sum(1)
-            others = ~same.any(0)
-            pool = np.append(own, found[others])
-            pool_scores = np.append(scores, self._below(request, found[others]) + gained[others])
-            best = np.argsort(-pool_scores, kind="stable")[: len(own)]
-            candidates[request], weighed[request] = pool[best], pool_scores[best]
-        return _Raised(self.mix, candidates, weighed, self, rows, gains)
-
-    def _below(self, request: int, rows: NDArray[np.int64]) -> Array:
-        """Scores of rows that are no candidates."""
-        mix: Array = self.mix[request, rows]
-        if self.weighed is None:
-            return mix
-        best = self.mix[request, self.candidates[request, :1]]
-        placed = mix - best + self.weighed[request].min() - np.float32(1)
-        return np.where(mix > _LEAST, placed, np.float32(EXCLUDED))
+        raised = [
+            pool.raised(self._looked_at(request), own[own >= 0], gained[own >= 0])
+            for request, (pool, own, gained) in enumerate(zip(self.pools, rows, gains, strict=True))
+        ]
+        return Ranking.of(raised, self.places.shape[1])
 
     def best(self, request: int, count: int) -> tuple[NDArray[np.int64], Array]:
         """The best `count` rows of one request, best first, and their scores.
 
         Fewer where fewer are allowed.
         """
-        if count <= self.candidates.shape[1]:
+        if count <= self.places.shape[1]:
             order = self._order[request, :count]
             rows, scores = self.candidates[request, order], self._top[request, order]
         else:
-            rows = best_rows(self.scores[request], count)
-            scores = self.scores[request, rows]
-        allowed = scores > _LEAST
+            rows, scores = self.pools[request].rows, self._looked_at(request)
+            if np.count_nonzero(scores > LEAST) < count:
+                rows, scores = (
+                    np.arange(len(self.pools[request].allowed)),
+                    self._everywhere(request),
+                )
+            best = best_rows(scores, count)
+            rows, scores = rows[best], scores[best]
+        allowed = scores > LEAST
         return rows[allowed], scores[allowed]
 
     def ranks(self, request: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Ranks of some rows in one request's ranking, from 1."""
         found = self.candidates[request] == rows[:, None]
         if found.any(1).all():
-            scores = self._top[request]
-            own = scores[found.argmax(1)]
+            scores, places = self._top[request], found.argmax(1)
         else:
-            scores = self.scores[request]
-            own = scores[rows]
-        ranks: NDArray[np.int64] = (scores > own[:, None]).sum(1) + 1
+            scores, places = self._looked_at(request), self.pools[request].places(rows)
+            if (places < 0).any():
+                scores, places = self._everywhere(request), rows
+        ranks: NDArray[np.int64] = (scores > scores[places][:, None]).sum(1) + 1
         return ranks
-
-
-@dataclass(frozen=True)
-class _Raised(Ranking):
-    """What `Ranking.raised` makes of a ranking."""
-
-    base: Ranking
-    rows: NDArray[np.int64]
-    gains: Array
-
-    @cached_property
-    def scores(self) -> Array:
-        scores = self.base.scores.copy()
-        for line, rows, gains in zip(scores, self.rows, self.gains, strict=True):
-            line[rows[rows >= 0]] += gains[rows >= 0]
-        return scores

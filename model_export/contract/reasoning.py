@@ -13,7 +13,7 @@ The graphs run behind one method, in ONNX Runtime or in torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -25,14 +25,15 @@ from model_export.contract.config import DeliberationConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.graph_io import trie_inputs
 from model_export.contract.history import PADDING, Rows, encode_counts, encode_history
+from model_export.contract.inverted_file import InvertedFile
+from model_export.contract.pool import Mask, Pooling
 from model_export.contract.ranking import Ranking
 from model_export.contract.scoring import (
-    EXCLUDED,
     TABLES,
     Array,
+    Gains,
     Scorer,
     as_evidence,
-    relative,
     relative_to_best,
 )
 
@@ -42,8 +43,6 @@ EVIDENCE_HISTORY = 200
 
 TOP = 100
 """Best items that a ranking without deliberation has at hand."""
-_BLOCK = 4096
-"""Items whose logits are worked out together: their vectors and logits fit the cache."""
 
 
 class Runner(Protocol):
@@ -66,7 +65,7 @@ class ReasonedStep:
         written: (B,) the token written in this step; None at step 0.
         token_logits: (B, T) the distribution of the token that the next step writes.
         attention: (B, H) share of each history position, right-aligned.
-        allowed: (B, N) which items may be recommended.
+        allowed: which of the N items each request may be answered with.
         tensors: what the graphs need to go on from here.
     """
 
@@ -77,7 +76,7 @@ class ReasonedStep:
     written: NDArray[np.int64] | None
     token_logits: Array
     attention: Array
-    allowed: NDArray[np.bool_]
+    allowed: Sequence[Mask]
     tensors: Mapping[str, NDArray[Any]]
 
     @property
@@ -96,6 +95,7 @@ class LoopTables:
         item_texts: (N, D) text vectors.
         trie: child_codes, first_child and leaf_range of each level, by their names in graph_io.py.
         leaf_items: (N,) catalogue row of each leaf.
+        index: finds the vectors that are worth comparing with a state; None compares all of them.
     """
 
     item_vectors: Array
@@ -103,10 +103,15 @@ class LoopTables:
     item_texts: Array
     trie: Mapping[str, NDArray[np.int64]]
     leaf_items: NDArray[np.int64]
+    index: InvertedFile | None = None
 
     @classmethod
     def of(cls, bundle: Bundle) -> LoopTables:
-        """The tables of a bundle."""
+        """The tables of a bundle.
+
+        Raises:
+            BundleError: one is missing.
+        """
         names = trie_inputs(len(bundle.manifest.code_sizes))
         return cls(
             item_vectors=bundle.table("item_vectors"),
@@ -114,6 +119,7 @@ class LoopTables:
             item_texts=bundle.table("item_texts"),
             trie={name: bundle.table(name) for name in names},
             leaf_items=bundle.table("leaf_items"),
+            index=InvertedFile.of(bundle),
         )
 
 
@@ -156,18 +162,31 @@ class ReasoningLoop:
         self.max_history = max_history
         self.max_steps = max_steps
         self.deliberation = deliberation
+        self._candidates = deliberation.candidates if deliberation else TOP
+        self._pooling = Pooling(tables.item_vectors, tables.index, scorer, self._candidates)
+
+    def reading(self, index: InvertedFile | None) -> ReasoningLoop:
+        """The same loop through an index, or without one."""
+        return ReasoningLoop(
+            self.runner,
+            replace(self.tables, index=index),
+            self.scorer,
+            max_history=self.max_history,
+            max_steps=self.max_steps,
+            deliberation=self.deliberation,
+        )
 
     def run(
         self,
         histories: Sequence[Rows],
-        allowed: NDArray[np.bool_],
+        allowed: Iterable[Mask],
         counts: Sequence[Sequence[float]] | None = None,
     ) -> Iterator[ReasonedStep]:
         """Steps 0, 1, …, max_steps; the caller may stop asking at any of them.
 
         Args:
             histories: catalogue rows, oldest first, at least one each.
-            allowed: (B, N) which items may be recommended.
+            allowed: which of the N items each request may be answered with.
             counts: how much each position of a history counts as evidence, where it is not 1; empty
                 for a history in which all do. The network reads every position alike.
         """
@@ -176,25 +195,26 @@ class ReasoningLoop:
         mask = rows != PADDING
         evidence_rows = encode_history(histories, EVIDENCE_HISTORY)
         counted = encode_counts(counts, evidence_rows.shape[1])
-        plain = self.scorer.plain_mix(evidence_rows, counted)
+        reached = self.scorer.reached(evidence_rows, counted)
+        masks = list(allowed)
 
         step = self.runner.run("encode", {"history": self.tables.item_inputs[known], "mask": mask})
         mean_state = step["state"]
-        logits = self._item_logits(mean_state)
-        first = self._ranked(self._mix(logits, plain, allowed))
+        first, logits = self._ranked(mean_state, reached, masks)
         fixed = {
             "mask": mask,
             "cross_keys": step["cross_keys"],
             "cross_values": step["cross_values"],
         }
-        yield _reasoned(0, first, mean_state, None, step, fixed, allowed)
+        yield _reasoned(0, first, mean_state, None, step, fixed, masks)
 
         weigh = None
         if self.deliberation:
+            mix = _of_candidates(first, [pool.mix for pool in first.pools])
             features = self.scorer.features(
-                first.candidates, logits, first.mix, evidence_rows, counted
+                first.candidates, _of_candidates(first, logits), mix, evidence_rows, counted
             )
-            weigh = _Deliberation(self, first, features, self.tables.item_texts[known], mask)
+            weigh = _Deliberation(self, first, mix, features, self.tables.item_texts[known], mask)
         for index in range(1, self.max_steps + 1):
             token = step["token_logits"].argmax(1)
             step = self.runner.run("think", {**fixed, **_continuation(step), "token": token})
@@ -202,8 +222,8 @@ class ReasoningLoop:
             if weigh:
                 ranking = weigh.round()
             else:
-                ranking = self._ranked(self._mix(self._item_logits(mean_state), plain, allowed))
-            yield _reasoned(index, ranking, mean_state, token, step, fixed, allowed)
+                ranking, _ = self._ranked(mean_state, reached, masks)
+            yield _reasoned(index, ranking, mean_state, token, step, fixed, masks)
 
     def search(self, step: ReasonedStep) -> tuple[NDArray[np.int64], Array]:
         """Beam search over semantic IDs from where a step stands.
@@ -211,8 +231,8 @@ class ReasoningLoop:
         Returns:
             Catalogue rows (B, W), best first, -1 where fewer items are allowed; log-likelihoods (B, W).
         """
-        allowed = {"allowed": step.allowed[:, self.tables.leaf_items]}
-        found = self.runner.run("answer", {**step.tensors, **allowed, **self.tables.trie})
+        allowed = np.stack([mask[self.tables.leaf_items] for mask in step.allowed])
+        found = self.runner.run("answer", {**step.tensors, "allowed": allowed, **self.tables.trie})
         leaves = found["leaves"]
         rows = np.where(leaves >= 0, self.tables.leaf_items[np.maximum(leaves, 0)], -1)
         return rows, found["log_likelihood"]
@@ -230,25 +250,12 @@ class ReasoningLoop:
         """The scores of `final_ranking` (B, N)."""
         return self.final_ranking(step).scores
 
-    def _item_logits(self, state: Array) -> Array:
-        vectors = self.tables.item_vectors
-        logits = np.empty((len(state), len(vectors)), np.float32)
-        for begin in range(0, len(vectors), _BLOCK):
-            block = slice(begin, begin + _BLOCK)
-            # Items first: BLAS would copy every vector to multiply a few states by all of them.
-            logits[:, block] = (vectors[block] @ state.T).T
-        return logits
-
-    def _mix(self, logits: Array, plain: Array, allowed: NDArray[np.bool_]) -> Array:
-        scores = relative(logits)
-        scores *= np.float32(self.scorer.weights["state"])
-        scores += plain
-        np.copyto(scores, np.float32(EXCLUDED), where=~allowed)
-        return scores
-
-    def _ranked(self, scores: Array) -> Ranking:
-        count = self.deliberation.candidates if self.deliberation else TOP
-        return Ranking(scores, self.scorer.candidates(scores, count), None)
+    def _ranked(
+        self, states: Array, reached: Sequence[Sequence[Gains]], allowed: Sequence[Mask]
+    ) -> tuple[Ranking, Sequence[Array]]:
+        """The ranking by the mix, and the logits of each of its pools."""
+        pools, logits = zip(*self._pooling.pools(states, reached, allowed), strict=True)
+        return Ranking.of(pools, self._candidates), logits
 
 
 class _Deliberation:
@@ -258,6 +265,7 @@ class _Deliberation:
         self,
         loop: ReasoningLoop,
         first: Ranking,
+        mix: Array,
         features: Array,
         history_texts: Array,
         mask: NDArray[np.bool_],
@@ -279,7 +287,7 @@ class _Deliberation:
         self.tensors: dict[str, NDArray[Any]] = {
             **considered,
             "mask": mask,
-            "base": relative_to_best(first.mix, first.candidates),
+            "base": mix,
             "round": np.zeros(1, np.float32),
             "judged_in": np.zeros((batch, count), np.float32),
             "notes_in": np.zeros((batch, count, width), np.float32),
@@ -296,6 +304,12 @@ class _Deliberation:
             "thoughts_in": weighed["thoughts"],
         }
         return replace(self.first, weighed=weighed["scores"])
+
+
+def _of_candidates(ranking: Ranking, scores: Sequence[Array]) -> Array:
+    """Scores of the pools, each (W,), for the candidates (B, C), relative to the best of each pool."""
+    chosen = zip(scores, ranking.places, strict=True)
+    return np.stack([relative_to_best(own, places) for own, places in chosen])
 
 
 def beam_evidence(rows: NDArray[np.int64], log_likelihood: Array, n_items: int) -> Array:
@@ -320,7 +334,7 @@ def _reasoned(
     written: NDArray[np.int64] | None,
     step: Mapping[str, NDArray[Any]],
     fixed: Mapping[str, NDArray[Any]],
-    allowed: NDArray[np.bool_],
+    allowed: Sequence[Mask],
 ) -> ReasonedStep:
     return ReasonedStep(
         index,

@@ -57,6 +57,8 @@ DEFAULT_WEIGHTS = {"state": 1.0, "wide@0.8": 2.0, "text@0.8": 1.0}
 """Weights of the mix before they are tuned on held-out users."""
 FLOOR = -30.0
 """Lowest `mix` and `state` feature, relative to the best candidate."""
+IN_DEMAND = 300
+"""Items most in demand that a shortlist always holds."""
 _OTHERS = 6
 """Features that are no neighbour table's."""
 _GROUP = 32
@@ -65,6 +67,8 @@ EXCLUDED = -1e9
 """Score of an item that must not be recommended."""
 
 Array = NDArray[np.float32]
+Gains = tuple[NDArray[np.intp], Array]
+"""Rows or places, and what each gains in the mix."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,17 @@ class Scorer:
         return {name: np.log1p(count).astype(np.float32) for name, count in counts.items()}
 
     @cached_property
-    def _demanded(self) -> Array:
+    def demanded(self) -> Array:
         """(N,) the part of the mix that is the same for every history."""
         total = np.zeros(len(self.popularity), dtype=np.float32)
         for name, demand in self.demand.items():
             total += np.float32(self.weights.get(name, 0.0)) * demand
         return total
+
+    @cached_property
+    def in_demand(self) -> NDArray[np.int64]:
+        """The rows for which that part is largest, IN_DEMAND at most."""
+        return best_rows(self.demanded, IN_DEMAND)
 
     @cached_property
     def _weighed(self) -> Mapping[str, tuple[tuple[float, ...], Array]]:
@@ -117,23 +126,34 @@ class Scorer:
         table, decay = name.split("@")
         return as_evidence(self.tables[table].score(histories, float(decay), counts), table)
 
-    def plain_mix(self, histories: NDArray[np.integer], counts: Array | None = None) -> Array:
-        """All of the mix but the state's part, which alone changes from step to step.
+    def reached(
+        self, histories: NDArray[np.integer], counts: Array | None = None
+    ) -> list[list[Gains]]:
+        """What each table of the mix adds for the items that a history leads to; for others, nothing.
 
         Args:
             histories: (B, H) rows, right-aligned.
             counts: (B, H) how much each position counts; 1 if not given.
 
         Returns:
-            (B, N).
+            For each history and table R rows, of which one may stand there several times, and their
+            gains (R,).
         """
-        total = np.repeat(self._demanded[None], len(histories), axis=0)
-        for user, line in enumerate(total):
+        found: list[list[Gains]] = [[] for _ in histories]
+        for user, gains in enumerate(found):
             known = histories[user] != PADDING
             counted = None if counts is None else counts[user, known]
             for table, (decays, weights) in self._weighed.items():
                 rows, scores = self.tables[table].reached(histories[user, known], decays, counted)
-                line[rows] += weights @ as_evidence(scores, table)
+                gains.append((rows, weights @ as_evidence(scores, table)))
+        return found
+
+    def plain_mix(self, histories: NDArray[np.integer], counts: Array | None = None) -> Array:
+        """All of the mix but the state's part (B, N), for arguments as those of `reached`."""
+        total = np.repeat(self.demanded[None], len(histories), axis=0)
+        for line, found in zip(total, self.reached(histories, counts), strict=True):
+            for rows, gains in found:
+                line[rows] += gains
         return total
 
     def candidates(self, mix: Array, count: int) -> NDArray[np.int64]:
@@ -144,7 +164,7 @@ class Scorer:
     def features(
         self,
         candidates: NDArray[np.int64],
-        state_logits: Array,
+        logits: Array,
         mix: Array,
         histories: NDArray[np.integer],
         counts: Array | None = None,
@@ -152,9 +172,9 @@ class Scorer:
         """Everything that is known of each candidate (B, C, FEATURES).
 
         Args:
-            candidates: (B, C) from `candidates`.
-            state_logits: (B, N).
-            mix: (B, N).
+            candidates: (B, C) rows, best of the mix first.
+            logits: (B, C) of the state, from `relative_to_best`.
+            mix: (B, C) likewise.
             histories: (B, H).
             counts: (B, H) how much each position counts; 1 if not given.
         """
@@ -167,10 +187,10 @@ class Scorer:
             *candidates.shape, len(TABLES) * len(DECAYS)
         )
         known = (histories != PADDING).sum(1)
-        features[..., -6] = relative_to_best(state_logits, candidates)
+        features[..., -6] = logits
         features[..., -5] = self.demand["popularity"][candidates]
         features[..., -4] = self.demand["recent"][candidates]
-        features[..., -3] = relative_to_best(mix, candidates)
+        features[..., -3] = mix
         features[..., -2] = np.log1p(np.arange(count))
         features[..., -1] = np.log(np.maximum(known, 1))[:, None]
         return features
@@ -183,14 +203,14 @@ def as_evidence(scores: Array, name: str) -> Array:
 
 
 def relative(scores: Array) -> Array:
-    """Scores (B, N) relative to each row's best."""
-    below: Array = scores - scores.max(1, keepdims=True)
+    """Scores (…, N) relative to the best of them."""
+    below: Array = scores - scores.max(-1, keepdims=True)
     return below
 
 
 def relative_to_best(scores: Array, candidates: NDArray[np.int64]) -> Array:
-    """Scores (B, N) of candidates (B, C) relative to the best of all, at least FLOOR."""
-    below = np.take_along_axis(scores, candidates, 1) - scores.max(1, keepdims=True)
+    """Scores (…, N) of candidates (…, C) relative to the best of all, at least FLOOR."""
+    below = np.take_along_axis(scores, candidates, -1) - scores.max(-1, keepdims=True)
     floored: Array = np.maximum(below, np.float32(FLOOR))
     return floored
 
@@ -212,7 +232,7 @@ def best_rows(scores: Array, count: int) -> NDArray[np.int64]:
 
 
 def place_candidates(mix: Array, candidates: NDArray[np.int64], scores: Array) -> Array:
-    """A ranking of the whole catalogue (B, N): candidates by their new scores, the rest below by mix."""
-    placed: Array = relative(mix) + scores.min(1, keepdims=True) - 1
-    np.put_along_axis(placed, candidates, scores, 1)
+    """A ranking of all items (…, N): candidates (…, C) by their new scores, the rest below by mix."""
+    placed: Array = relative(mix) + scores.min(-1, keepdims=True) - 1
+    np.put_along_axis(placed, candidates, scores, -1)
     return placed

@@ -95,6 +95,7 @@ class Newcomers:
             item_texts=self._texts.view,
             trie=trie,
             leaf_items=leaf_items,
+            index=self._base.index,
         )
         self._trie = leaves, tables
         return tables

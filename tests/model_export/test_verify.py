@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from rich.progress import Progress
 
+from model_export import verify
 from model_export.contract.bundle import read_manifest, seal_bundle
 from model_export.contract.errors import BundleError, RunError
 from model_export.export import export_bundle, model_version
-from model_export.verify import verify_bundle
+from model_export.verify import LEAST_RECALL, verify_bundle
 from tests.tiny_shop import write_tiny_shop
 from training.args import load_config
 from training.pipeline import train
@@ -70,6 +71,39 @@ def test_swapped_leaves_are_refused(bundle: Path, run: Run) -> None:
     spoil(bundle, "leaf_items", np.load(bundle / "tables" / "leaf_items.npy")[::-1])
     with pytest.raises(BundleError, match="refused"):
         verify_bundle(bundle, run, run.model(), run.deliberator)
+
+
+@pytest.fixture
+def large(run: Run) -> Run:
+    """The same run, for whose catalogue an index is made."""
+    inference = run.config.inference.model_copy(update={"exact_items": 47, "read_items": 12})
+    return Run(run.folder, run.config.model_copy(update={"inference": inference}), run.seed)
+
+
+def test_a_large_catalogue_has_an_index_and_its_recall_is_recorded(
+    bundle: Path, large: Run, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    export_bundle(large, tmp_path / "large", told.append)
+    index = read_manifest(tmp_path / "large").index
+    assert index
+    assert index.recall is not None
+    assert index.recall >= LEAST_RECALL
+    assert f"{index.recall:.1%} of the top 10 through the index" in told[-1]
+    assert f"{index.recall:.1%}" in (tmp_path / "large" / "model_card.md").read_text()
+    assert read_manifest(bundle).index is None
+    assert not [*(bundle / "tables").glob("cell_*")]
+    for table in (bundle / "tables").iterdir():
+        assert table.read_bytes() == (tmp_path / "large" / "tables" / table.name).read_bytes()
+
+
+def test_an_index_that_misses_too_many_of_the_best_is_refused(
+    large: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "LEAST_RECALL", 1.01)
+    with pytest.raises(BundleError, match=r"has only 1\S+% of the exact top 10, and 101% is"):
+        export_bundle(large, tmp_path / "large", lambda _: None)
+    assert not (tmp_path / "large").exists()
 
 
 def test_a_damaged_bundle_is_exported_again(bundle: Path, run: Run) -> None:

@@ -12,11 +12,13 @@ import pytest
 from redis import Redis
 from structlog.testing import CapturingLogger
 
+from model_export.contract import scoring
 from model_export.contract.bundle import read_manifest, seal_bundle
 from service.embedded_redis import embedded_redis
 from service.live import changes, sync
 from service.stores import items
 from tests.service.live_service import eventually, ids, recommended, serving, write_live_bundle
+from tests.service.tiny_bundle import add_index
 
 TWIN = {"title": "Item 6", "categories": ["even", "new"], "properties": {"price": 5}}
 """Reads like item i6."""
@@ -61,6 +63,24 @@ def test_a_new_item_is_recommended_at_once_to_who_liked_what_reads_like_it(
         "text": "is like “Item 6”",
         "item_ids": ["i6"],
     }
+
+
+def test_a_catalogue_with_an_index_recommends_a_new_item_that_the_index_does_not_know(
+    live_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "IN_DEMAND", 2)
+    shutil.copytree(live_bundle, tmp_path / "bundle")
+    add_index(tmp_path / "bundle", reach=4)
+    with (
+        embedded_redis(tmp_path / "redis") as url,
+        serving(tmp_path / "bundle", url) as client,
+    ):
+        client.put("/items/twin", json=TWIN)
+        client.put("/items/odd", json={"title": "Wholly other words", "categories": ["other"]})
+        assert recommended(client, "i6")[0] == "twin"
+        assert "twin" in recommended(client, "i6", effort="deep", count=12)
+        assert recommended(client, "i6", filter={"categories": {"any": ["other"]}}) == ["odd"]
+        assert {"twin", "odd"} <= set(recommended(client, "i6", effort="deep", count=50))
 
 
 def test_and_what_reads_like_it_to_who_liked_the_new_one(app: httpx.Client, twin: str) -> None:

@@ -2,24 +2,71 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model_export.contract.bundle import BundleError, open_bundle
+from model_export.contract import scoring
+from model_export.contract.bundle import BundleError, open_bundle, read_manifest, seal_bundle
 from service.reasoning import OnnxReasoner
 from service.runner import GraphRunner
 from service.trace import Answer, Query
-from tests.service.tiny_bundle import ITEMS
+from tests.service.tiny_bundle import ITEMS, add_index
 
 EVERY = np.ones(ITEMS, dtype=bool)
 
 
 @pytest.fixture(scope="module")
-def reasoner(tiny_bundle: Path) -> OnnxReasoner:
-    return OnnxReasoner(open_bundle(tiny_bundle), threads=1)
+def indexed_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("indexed") / "bundle"
+    shutil.copytree(tiny_bundle, path)
+    add_index(path, reach=8)
+    return path
+
+
+@pytest.fixture(scope="module", params=["every item", "through an index"])
+def reasoner(
+    request: pytest.FixtureRequest, tiny_bundle: Path, indexed_bundle: Path
+) -> Iterator[OnnxReasoner]:
+    indexed = request.param == "through an index"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "IN_DEMAND", 2)
+        yield OnnxReasoner(open_bundle(indexed_bundle if indexed else tiny_bundle), threads=1)
+
+
+@pytest.mark.parametrize("part", ["centres", "starts", "rows", "vectors"])
+def test_a_missing_table_of_the_index_is_named(
+    indexed_bundle: Path, tmp_path: Path, part: str
+) -> None:
+    shutil.copytree(indexed_bundle, tmp_path / "bundle")
+    (tmp_path / "bundle" / "tables" / f"cell_{part}.npy").unlink()
+    seal_bundle(tmp_path / "bundle", read_manifest(tmp_path / "bundle"))
+    with pytest.raises(BundleError, match=f"lacks the table 'cell_{part}'"):
+        OnnxReasoner(open_bundle(tmp_path / "bundle"), threads=1)
+
+
+def test_an_index_is_read_in_part(
+    tiny_bundle: Path, indexed_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of an answer is what ranking every item gives; all that is asked for comes."""
+    monkeypatch.setattr(scoring, "IN_DEMAND", 2)
+    whole, indexed = (OnnxReasoner(open_bundle(b), 1) for b in (tiny_bundle, indexed_bundle))
+    shared = []
+    for row in range(ITEMS):
+        query = Query((row,), EVERY, 0, 10)
+        [exact], [found] = answers(whole, query), answers(indexed, query)
+        shared.append(np.isin(exact.rows, found.rows).mean())
+    assert 0.7 < np.mean(shared) < 1
+    [everything] = answers(indexed, Query((1, 2), EVERY, 2, ITEMS))
+    assert sorted(everything.rows) == list(range(ITEMS))
+    assert (np.diff(everything.scores) <= 0).all()
+    own_ranks = everything.ranks[-1]
+    assert own_ranks[:12].tolist() == list(range(1, 13))
+    assert (own_ranks <= np.arange(1, ITEMS + 1)).all()  # of equals all have the rank of the first
 
 
 def answers(reasoner: OnnxReasoner, *queries: Query) -> list[Answer]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model_export.contract.bundle import Manifest, seal_bundle, write_table
+from model_export.contract.bundle import Manifest, read_manifest, seal_bundle, write_table
 from model_export.contract.catalog import Catalog, Item
 from model_export.contract.config import DeliberationConfig, InferenceConfig, ModelConfig
 from model_export.contract.evidence import NeighbourTable
@@ -20,6 +20,7 @@ from model_export.contract.quantize import ResidualQuantizer
 from model_export.contract.scoring import DEFAULT_WEIGHTS, FEATURES, TABLES
 from model_export.contract.text_vectors import SparseRows, TextEncoder
 from model_export.export import table_arrays, write_graphs
+from model_export.indexing import build_index
 from training.deliberation import Deliberator
 from training.items.catalog_items import CatalogItems
 from training.items.cells import comparisons
@@ -82,6 +83,16 @@ def write_tiny_bundle(path: Path) -> None:
         scoring={**DEFAULT_WEIGHTS, "beam": 0.5},
     )
     seal_bundle(path, manifest)
+
+
+def add_index(path: Path, reach: int) -> None:
+    """Give a bundle an index, through which a request reads so many items at least."""
+    manifest = read_manifest(path)
+    index = build_index(np.load(path / "tables" / "item_vectors.npy"), reach, seed=0)
+    for name, array in index.arrays().items():
+        write_table(path, name, array)
+    inference = manifest.inference.model_copy(update={"read_items": reach})
+    seal_bundle(path, manifest.model_copy(update={"inference": inference, "index": index.record}))
 
 
 def _items(random: np.random.Generator, tfidf: SparseRows, encoder: TextEncoder) -> CatalogItems:

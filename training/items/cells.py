@@ -37,7 +37,7 @@ def comparisons(vectors: NDArray[np.float32], seed: int) -> Iterator[tuple[Rows,
     if len(vectors) <= EXACT_ITEMS:
         yield from _blocks(everything, everything)
         return
-    centres = _centres(vectors, seed)
+    centres = fit_centres(vectors, len(vectors) // ITEMS_PER_CELL, seed)
     cell = nearest(vectors, centres)
     members = np.split(np.argsort(cell, kind="stable"), np.bincount(cell).cumsum()[:-1])
     members += [everything[:0]] * (len(centres) - len(members))
@@ -47,8 +47,8 @@ def comparisons(vectors: NDArray[np.float32], seed: int) -> Iterator[tuple[Rows,
             yield from _blocks(members[here], others)
 
 
-def _centres(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    clusters = len(vectors) // ITEMS_PER_CELL
+def fit_centres(vectors: NDArray[np.float32], clusters: int, seed: int) -> NDArray[np.float32]:
+    """Centres (clusters, dims) of the cells, the same ones for the same seed."""
     clustering = MiniBatchKMeans(
         clusters, batch_size=8 * clusters, n_init=1, max_iter=5, random_state=seed
     )

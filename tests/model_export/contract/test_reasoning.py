@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_export.contract import reasoning
+from model_export.contract import pool, scoring
 from model_export.contract.config import DeliberationConfig
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.history import PADDING, encode_history
@@ -19,6 +19,7 @@ from model_export.contract.reasoning import (
     beam_evidence,
 )
 from model_export.contract.scoring import EXCLUDED, FEATURES, TABLES, Scorer, relative
+from model_export.indexing import build_index
 from tests.training import tiny
 from training.decoding import beam_search
 from training.deliberation import Deliberator
@@ -38,6 +39,10 @@ def model() -> StreamRec:
 
 @pytest.fixture(scope="module")
 def deliberator() -> Deliberator:
+    return new_deliberator()
+
+
+def new_deliberator() -> Deliberator:
     torch.manual_seed(8)
     count = len(FEATURES)
     network = Deliberator(torch.zeros(count), torch.ones(count), 6, SHAPE).eval()
@@ -115,12 +120,55 @@ def test_plain_evidence_is_added_at_every_step(model: StreamRec) -> None:
         )
 
 
-@pytest.fixture(params=["network alone", "with deliberation"])
+@pytest.fixture(params=["network alone", "with deliberation", "through an index"])
 def any_loop(
-    request: pytest.FixtureRequest, model: StreamRec, deliberator: Deliberator
+    request: pytest.FixtureRequest,
+    model: StreamRec,
+    deliberator: Deliberator,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> ReasoningLoop:
+    if request.param == "through an index":
+        monkeypatch.setattr(scoring, "IN_DEMAND", 2)
+        run = loop(model, deliberator, memory_at_8=1.0, beam=1.0)
+        return through_index(run, reach=4)
     thinks = request.param == "with deliberation"
     return loop(model, deliberator if thinks else None, memory_at_8=1.0, beam=1.0)
+
+
+def through_index(run: ReasoningLoop, reach: int) -> ReasoningLoop:
+    """The same loop, which reads so many items around a state at least."""
+    return run.reading(build_index(run.tables.item_vectors, reach, seed=0))
+
+
+def test_an_index_that_reads_every_cell_changes_nothing(
+    model: StreamRec, deliberator: Deliberator
+) -> None:
+    whole = loop(model, deliberator, memory_at_8=1.0, beam=1.0)
+    indexed = through_index(whole, reach=tiny.N_ITEMS)
+    for mine, expected in zip(steps(indexed), steps(whole), strict=True):
+        np.testing.assert_allclose(mine.scores, expected.scores, atol=1e-4)
+        final, wanted = indexed.final_scores(mine), whole.final_scores(expected)
+        np.testing.assert_allclose(final, wanted, atol=1e-4)
+
+
+def test_a_shortlist_is_deliberated_as_if_it_were_the_catalogue(
+    model: StreamRec, deliberator: Deliberator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it holds the candidates of exact ranking, it changes the scores of no other item either."""
+    monkeypatch.setattr(scoring, "IN_DEMAND", 1)
+    whole = loop(model, deliberator, memory_at_8=1.0)
+    indexed = through_index(whole, reach=12)
+    found = 0
+    for mine, expected in zip(steps(indexed), steps(whole), strict=True):
+        for request, looked_at in enumerate(mine.ranking.pools):
+            first, exact = mine.ranking.candidates[request], expected.ranking.candidates[request]
+            if first.tolist() == exact.tolist():
+                found += not looked_at.whole
+                mine_scores, scores = mine.scores[request], expected.scores[request]
+                np.testing.assert_allclose(
+                    mine_scores[looked_at.rows], scores[looked_at.rows], atol=1e-4
+                )
+    assert found
 
 
 def test_what_is_not_allowed_is_excluded_at_every_step(any_loop: ReasoningLoop) -> None:
@@ -139,7 +187,7 @@ def test_a_catalogue_of_several_blocks_is_scored_as_one(
     any_loop: ReasoningLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = steps(any_loop)
-    monkeypatch.setattr(reasoning, "_BLOCK", 7)
+    monkeypatch.setattr(pool, "_BLOCK", 7)
     for step, expected in zip(steps(any_loop), whole, strict=True):
         np.testing.assert_allclose(step.scores, expected.scores, atol=1e-4)
 

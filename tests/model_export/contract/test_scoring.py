@@ -20,6 +20,7 @@ from model_export.contract.scoring import (
     as_evidence,
     place_candidates,
     relative,
+    relative_to_best,
 )
 
 # Item 0 leads to 1 (0.04) and 2 (0.01), item 1 to 2 (0.03); items 3 and 4 lead nowhere.
@@ -107,7 +108,8 @@ def test_features_by_hand() -> None:
     logits = np.float32([[1, 2, 3, 4, 5], [50, 4, 3, 2, 1]])
     mix = np.float32([[0, 3, 1, -2, EXCLUDED], [0, 1, 2, 3, 4]])
     candidates = np.array([[1, 2, 4], [4, 3, 0]])
-    found = scorer().features(candidates, logits, mix, HISTORIES)
+    best = relative_to_best(logits, candidates), relative_to_best(mix, candidates)
+    found = scorer().features(candidates, *best, HISTORIES)
     assert found.shape == (2, 3, len(FEATURES))
     columns = dict(zip(FEATURES, np.moveaxis(found, 2, 0), strict=True))
     np.testing.assert_allclose(columns["state"], [[-3, -2, 0], [FLOOR, FLOOR, 0]])
@@ -134,7 +136,7 @@ def test_evidence_of_candidates_is_that_of_all_items(
     all_kinds = Scorer(dict.fromkeys(TABLES, table), np.ones(8, int), np.ones(8, int), {})
     rows = np.array(histories)
     candidates = np.tile(order[:5], (len(rows), 1))
-    nothing = np.zeros((len(rows), 8), np.float32)
+    nothing = np.zeros(candidates.shape, np.float32)
     features = all_kinds.features(candidates, nothing, nothing, rows)
     for column, name in enumerate(FEATURES[: len(TABLES) * len(DECAYS)]):
         expected = all_kinds.evidence(rows, name)[:, order[:5]]
