@@ -86,5 +86,5 @@ class InferenceConfig(StrictModel):
     read_items: int = Field(
         8_000,
         ge=1,
-        description="Items around a state, at least, that are compared with it through the index.",
+        description="Items around a state that are compared with it through the index; more under a filter.",
     )

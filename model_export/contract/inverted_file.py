@@ -25,7 +25,7 @@ class InvertedFile:
         starts: (cells + 1,) where each cell begins in `rows` and `vectors`, and where the last ends.
         rows: (N,) catalogue rows, cell by cell.
         vectors: (N, d) their vectors, so that reading a cell jumps nowhere.
-        reach: items of the best cells that a state is compared with, at least.
+        reach: allowed items of the best cells that a state should be compared with.
     """
 
     centres: NDArray[np.float32]
@@ -58,8 +58,10 @@ class InvertedFile:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def near(self, state: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """At least `reach` items for a state (d,), if there are as many: whole cells, the best first.
+    def near(
+        self, state: NDArray[np.float32], count: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """At least `count` items for a state (d,), if there are as many: whole cells, the best first.
 
         Returns:
             Their rows (W,), distinct, and their logits (W,).
@@ -67,7 +69,7 @@ class InvertedFile:
         best = np.argsort(-(self.centres @ state))
         begins, sizes = self.starts[best], self.starts[best + 1] - self.starts[best]
         ends = sizes.cumsum()
-        cells = int(np.searchsorted(ends, self.reach)) + 1
+        cells = int(np.searchsorted(ends, count)) + 1
         begins, sizes, ends = begins[:cells], sizes[:cells], ends[:cells]
         places = np.arange(ends[-1]) + np.repeat(begins + sizes - ends, sizes)
         return self.rows.take(places), self.vectors.take(places, 0) @ state

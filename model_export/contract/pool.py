@@ -2,7 +2,8 @@
 
 Of a small catalogue that is every item. Of a large one it is a shortlist: the best items of the cells
 around the state, all that the evidence leads to, what is most in demand, and whatever came after the index
-was made. Where a filter leaves too few of these, every item that it allows is looked at as well.
+was made. The fewer items a filter allows, the more cells are read; where that would be no less than the
+items that it allows, or they lie elsewhere, all of these are looked at.
 """
 
 from __future__ import annotations
@@ -128,25 +129,31 @@ class Pooling:
     def _shortlist(
         self, index: InvertedFile, state: Array, reached: Sequence[Gains], allowed: Mask
     ) -> tuple[Pool, Array]:
-        rows, logits = self._nearest(index, state, allowed)
         newer = np.arange(len(index), len(self.vectors))
         also = [newer, self.scorer.in_demand, *(rows for rows, _ in reached)]
-        pool, its_logits = self._joined(rows, logits, also, state, reached, allowed)
-        here = np.count_nonzero(allowed[pool.rows])
-        if here >= self.enough or here == np.count_nonzero(allowed):
-            return pool, its_logits
+        remaining = int(np.count_nonzero(allowed))
+        reach = (
+            index.reach * len(allowed) // max(remaining, 1)
+        )  # about so many hold enough of these
+        in_part = reach < remaining
+        rows, logits = self._nearest(index, state, reach if in_part else 1, allowed)
+        if in_part:
+            pool, its_logits = self._joined(rows, logits, also, state, reached, allowed)
+            if np.count_nonzero(allowed[pool.rows]) >= self.enough:
+                return pool, its_logits
         wanted = allowed.copy()
         wanted[: self.enough] = (
-            True  # where fewer are allowed, others fill up as in a whole catalogue
+            True  # where fewer are allowed, these fill up, as in a whole ranking
         )
         every = np.flatnonzero(wanted)
-        return self._joined(
-            every, self.vectors[every] @ state, [rows, *also], state, reached, allowed
-        )
+        everything = self.vectors[every] @ state
+        return self._joined(every, everything, [rows, *also], state, reached, allowed)
 
-    def _nearest(self, index: InvertedFile, state: Array, allowed: Mask) -> tuple[Rows, Array]:
+    def _nearest(
+        self, index: InvertedFile, state: Array, reach: int, allowed: Mask
+    ) -> tuple[Rows, Array]:
         """The best allowed items around a state with their logits, and the best of all."""
-        rows, logits = index.near(state)
+        rows, logits = index.near(state, reach)
         wanted = allowed[rows]
         wanted[logits.argmax()] = True  # features are relative to it
         kept = best_rows(np.where(wanted, logits, np.float32(EXCLUDED)), KEPT * self.enough)

@@ -13,8 +13,9 @@ from benchmarks.serving.floor import multiply_adds
 from benchmarks.serving.measurements import bodies, store_histories
 from benchmarks.serving.report import report
 from benchmarks.serving.service import running
-from model_export.contract.bundle import read_manifest
-from model_export.contract.config import DeliberationConfig, ModelConfig
+from model_export.contract.bundle import open_bundle, read_manifest
+from model_export.contract.config import DeliberationConfig, InferenceConfig, ModelConfig
+from model_export.contract.inverted_file import InvertedFile
 from service.embedded_redis import embedded_redis
 from training.args import ItemsConfig, RunConfig
 
@@ -30,6 +31,15 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("benchmark") / "bundle"
     write_untrained(path, SMALL, 60)
     return path
+
+
+def test_a_large_made_up_catalogue_is_served_through_an_index(tmp_path: Path) -> None:
+    inference = InferenceConfig(exact_items=59, read_items=8)
+    write_untrained(tmp_path / "large", SMALL.model_copy(update={"inference": inference}), 60)
+    index = InvertedFile.of(open_bundle(tmp_path / "large"))
+    assert index
+    assert len(index) == 60
+    assert index.reach == 8
 
 
 def test_a_measurement_counts_requests_and_says_what_they_cost(

@@ -34,7 +34,7 @@ def recall(index: InvertedFile, vectors: np.ndarray) -> float:
     found = []
     for state in states(200):
         best = np.argsort(-(vectors @ state))[:10]
-        found.append(np.isin(best, index.near(state)[0]).mean())
+        found.append(np.isin(best, index.near(state, index.reach)[0]).mean())
     return float(np.mean(found))
 
 
@@ -47,7 +47,7 @@ def test_items_come_once_with_their_logits_from_whole_cells(vectors: np.ndarray)
     index = build_index(vectors, 300, seed=0)
     largest = np.diff(index.starts).max()
     for state in states(20):
-        rows, logits = index.near(state)
+        rows, logits = index.near(state, index.reach)
         assert len(np.unique(rows)) == len(rows)
         assert 300 <= len(rows) < 300 + largest
         np.testing.assert_allclose(logits, vectors[rows] @ state, rtol=1e-4, atol=1e-4)
@@ -58,20 +58,20 @@ def test_cells_are_read_in_the_order_of_their_mean_logit(vectors: np.ndarray) ->
     cells = np.split(index.rows, index.starts[1:-1])
     for state in states(20):
         means = [(vectors[cell] @ state).mean() if len(cell) else -np.inf for cell in cells]
-        nearest = set(index.near(state)[0].tolist())
+        nearest = set(index.near(state, index.reach)[0].tolist())
         assert set(cells[int(np.argmax(means))].tolist()) <= nearest
 
 
 def test_reaching_everything_is_everything(vectors: np.ndarray) -> None:
     for reach in (len(vectors), 10 * len(vectors)):
-        rows, _ = build_index(vectors, reach, seed=0).near(states(1)[0])
+        rows, _ = build_index(vectors, 1, seed=0).near(states(1)[0], reach)
         np.testing.assert_array_equal(np.sort(rows), np.arange(len(vectors)))
 
 
 def test_equal_vectors_are_all_found() -> None:
     """They leave most cells empty."""
     equal = np.ones((200, 16), np.float32)
-    assert len(build_index(equal, 200, seed=0).near(equal[0])[0]) == 200
+    assert len(build_index(equal, 1, seed=0).near(equal[0], 200)[0]) == 200
 
 
 def test_the_same_seed_makes_the_same_index(vectors: np.ndarray) -> None:

@@ -62,7 +62,7 @@ def test_a_shortlist_holds_what_is_near_reached_in_demand_or_new(
     reached = scorer.reached(HISTORIES)
     for state, gains, (pool, _) in zip(STATES, reached, pools(scorer, 20), strict=True):
         wanted = {
-            *index.near(state)[0].tolist(),
+            *index.near(state, index.reach)[0].tolist(),
             *(row for rows, _ in gains for row in rows.tolist()),
             *demanded.tolist(),
             *range(INDEXED, ITEMS),
@@ -72,6 +72,15 @@ def test_a_shortlist_holds_what_is_near_reached_in_demand_or_new(
     scorer.__dict__.pop("in_demand", None)
 
 
+def test_the_fewer_are_allowed_the_more_cells_are_read(scorer: Scorer) -> None:
+    third = np.arange(ITEMS) % 3 == 0
+    index = build_index(VECTORS[:INDEXED], 20, seed=0)
+    for state, (pool, _) in zip(STATES, pools(scorer, 20, third), strict=True):
+        rows, _ = index.near(state, 20 * ITEMS // third.sum())
+        assert third[rows].sum() > 10
+        assert set(rows[third[rows]]) <= set(pool.rows)
+
+
 @pytest.mark.parametrize("count", [0, 3, ENOUGH, ENOUGH + 5])
 def test_a_filter_that_leaves_too_few_on_the_shortlist_is_answered_exactly(
     scorer: Scorer, monkeypatch: pytest.MonkeyPatch, count: int
@@ -79,11 +88,11 @@ def test_a_filter_that_leaves_too_few_on_the_shortlist_is_answered_exactly(
     """The best of all that it allows; where these are too few, filled up as exact ranking fills up."""
     monkeypatch.setattr("model_export.contract.scoring.IN_DEMAND", 1)
     scorer.__dict__.pop("in_demand", None)
-    looked_at = np.concatenate([pool.rows for pool, _ in pools(scorer, 20)])
+    looked_at = np.concatenate([pool.rows for pool, _ in pools(scorer, 1)])
     allowed = np.zeros(ITEMS, bool)
     allowed[np.setdiff1d(np.arange(ITEMS), looked_at)[:count]] = True
     assert allowed.sum() == count
-    shortlisted, exact = pools(scorer, 20, allowed), pools(scorer, None, allowed)
+    shortlisted, exact = pools(scorer, 1, allowed), pools(scorer, None, allowed)
     for (mine, _), (whole, _) in zip(shortlisted, exact, strict=True):
         best = [pool.rows[np.argsort(-pool.mix, kind="stable")[:ENOUGH]] for pool in (mine, whole)]
         np.testing.assert_array_equal(best[0][:count], best[1][:count])
