@@ -44,7 +44,8 @@ def multiply_adds(manifest: Manifest, n_items: int, history: int, steps: int, te
     cross = m.decoder_layers * h * 2 * d * d
     heads = 2 * d * m.feedforward + d * sum(manifest.code_sizes)
     thought = m.decoder_layers * (block + 2 * d * d + 2 * h * d) + heads
-    ranking = n_items * d
+    index, reach = manifest.index, manifest.inference.read_items
+    ranking = (index.cells + min(reach, n_items) if index else n_items) * d
     shape = manifest.deliberation
     c, z, w = min(shape.candidates, n_items), shape.thoughts, shape.d_model
     reading = c * (2 * len(FEATURES) * 2 * w + 2 * w * w + texts * w) + h * texts * w
