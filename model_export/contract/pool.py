@@ -132,9 +132,8 @@ class Pooling:
         newer = np.arange(len(index), len(self.vectors))
         also = [newer, self.scorer.in_demand, *(rows for rows, _ in reached)]
         remaining = int(np.count_nonzero(allowed))
-        reach = (
-            index.reach * len(allowed) // max(remaining, 1)
-        )  # about so many hold enough of these
+        # As many items as hold about `index.reach` allowed ones.
+        reach = index.reach * len(allowed) // max(remaining, 1)
         in_part = reach < remaining
         rows, logits = self._nearest(index, state, reach if in_part else 1, allowed)
         if in_part:
@@ -142,9 +141,8 @@ class Pooling:
             if np.count_nonzero(allowed[pool.rows]) >= self.enough:
                 return pool, its_logits
         wanted = allowed.copy()
-        wanted[: self.enough] = (
-            True  # where fewer are allowed, these fill up, as in a whole ranking
-        )
+        # Where fewer are allowed, these fill up, as in a whole ranking.
+        wanted[: self.enough] = True
         every = np.flatnonzero(wanted)
         everything = self.vectors[every] @ state
         return self._joined(every, everything, [rows, *also], state, reached, allowed)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from training import distributed
 from training.args import Stage2Config
 from training.data.batches import Batch, Windows
 from training.decoding import TrieTensors, beam_search, first_step
@@ -47,7 +48,8 @@ from training.soft_targets import Expected
 from training.teacher_forcing import Forced, force
 
 PREFERENCES = 64
-"""Examples of a batch that the preference loss looks at; each needs a search by the direct model."""
+"""Examples of a batch, whoever shares it, that the preference loss looks at; each needs a search by the
+direct model."""
 
 
 def finetune(
@@ -191,7 +193,7 @@ def _preference(
     """DPO over (trace, target) against the direct model's own answer, where thinking helped."""
     if not config.dpo:
         return forced.answer.new_zeros(())
-    few = slice(0, PREFERENCES)
+    few = slice(0, -(-PREFERENCES // distributed.count()))
     owner, newest = batch.owner[few], batch.newest[few]
     read, item = read[few], item[few]
     blind = torch.zeros(len(item), dtype=torch.bool)
