@@ -62,7 +62,8 @@ def measure_influence(
         return None
     recommended = [item.row for item in trace.items]
     allowed = allowed.copy()
-    allowed[[row for step in trace.steps for row in step.top] + recommended] = True
+    shown = [row for step in trace.steps for row in step.top] + recommended
+    allowed[shown] = True
     histories = [trace.history, *(without(trace.history, [row]) for row in left_out)]
     pairs = list(zip(trace.history, trace.counts, strict=False))  # none where all count 1
     counts = [trace.counts, *([n for row, n in pairs if row != gone] for gone in left_out)]
@@ -70,7 +71,7 @@ def measure_influence(
     on_rankings = np.zeros((len(trace.steps), len(left_out)), np.float32)
     on_codes = np.zeros_like(on_rankings)
     codes: Floats = np.empty((0, 0), np.float32)
-    replay = reasoner.replay(histories, allowed, len(trace.steps) - 1, counts, items)
+    replay = reasoner.replay(histories, allowed, len(trace.steps) - 1, counts, items, shown)
     for number, (step, replayed) in enumerate(zip(trace.steps, replay, strict=True)):
         if step.written is not None:
             on_codes[number] = -_change(codes[:, [step.written[0]]])[:, 0]

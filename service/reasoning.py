@@ -94,10 +94,11 @@ class OnnxReasoner:
         steps: int,
         counts: Sequence[Sequence[float]] | None = None,
         items: ScoredItems | None = None,
+        looked_at: Sequence[int] = (),
     ) -> Iterator[ReplayedStep]:
         """Steps 0 to `steps` for several histories under one mask `allowed` (N,)."""
         loop = self._loop(items or self._items)
-        for step in loop.run(histories, [allowed] * len(histories), counts):
+        for step in loop.run(histories, [allowed] * len(histories), counts, looked_at):
             ended = step.index == steps
             scores = loop.final_scores(step) if ended else step.scores
             yield ReplayedStep(scores, step.token_logits)

@@ -157,6 +157,7 @@ class Reasoner(Protocol):
         steps: int,
         counts: Sequence[Sequence[float]] | None = None,
         items: ScoredItems | None = None,
+        looked_at: Sequence[int] = (),
     ) -> Iterator[ReplayedStep]:
         """Steps 0 to `steps` for several histories, each as if it were asked alone.
 
@@ -166,6 +167,7 @@ class Reasoner(Protocol):
             steps: reasoning steps to take.
             counts: of each history, as in a Query.
             items: as in a query.
+            looked_at: rows whose scores must be known whatever a history leads to.
         """
         ...
 

@@ -97,11 +97,6 @@ class RankedChunk:
     mix: Array
     candidates: NDArray[np.int64]
 
-    @property
-    def best(self) -> Array:
-        """(B, C) the mix of the candidates."""
-        return np.take_along_axis(self.mix, self.candidates, 1)
-
 
 def ranked(
     histories: Sequence[NDArray[np.int64]], logits: Logits, scorer: Scorer, n_candidates: int

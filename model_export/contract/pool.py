@@ -76,7 +76,9 @@ class Pool:
             places[places < 0] = np.arange(len(mix), len(mix) + len(new))
             mix = np.append(mix, self._below(scores)[new])
         mix[places] += gains
-        return replace(self, rows=np.append(self.rows, new), mix=mix)
+        joint = np.append(self.rows, new)
+        order = np.argsort(joint)  # a pool of all items has them in order
+        return replace(self, rows=joint[order], mix=mix[order])
 
     def _below(self, scores: Array) -> Array:
         """(N,) scores of items that were not looked at: by demand, below all of the pool's (W,)."""
@@ -133,13 +135,11 @@ class Pooling:
         also = [newer, self.scorer.in_demand, *(rows for rows, _ in reached)]
         remaining = int(np.count_nonzero(allowed))
         # As many items as hold about `index.reach` allowed ones.
-        reach = index.reach * len(allowed) // max(remaining, 1)
+        reach = max(index.reach, self.enough) * len(allowed) // max(remaining, 1)
         in_part = reach < remaining
         rows, logits = self._nearest(index, state, reach if in_part else 1, allowed)
-        if in_part:
-            pool, its_logits = self._joined(rows, logits, also, state, reached, allowed)
-            if np.count_nonzero(allowed[pool.rows]) >= self.enough:
-                return pool, its_logits
+        if in_part and np.count_nonzero(allowed[rows]) >= self.enough:
+            return self._joined(rows, logits, also, state, reached, allowed)
         wanted = allowed.copy()
         # Where fewer are allowed, these fill up, as in a whole ranking.
         wanted[: self.enough] = True
@@ -155,6 +155,7 @@ class Pooling:
         wanted = allowed[rows]
         wanted[logits.argmax()] = True  # features are relative to it
         kept = best_rows(np.where(wanted, logits, np.float32(EXCLUDED)), KEPT * self.enough)
+        kept = kept[wanted[kept]]
         return rows[kept], logits[kept]
 
     def _joined(

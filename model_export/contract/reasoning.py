@@ -181,6 +181,7 @@ class ReasoningLoop:
         histories: Sequence[Rows],
         allowed: Iterable[Mask],
         counts: Sequence[Sequence[float]] | None = None,
+        looked_at: Sequence[int] = (),
     ) -> Iterator[ReasonedStep]:
         """Steps 0, 1, …, max_steps; the caller may stop asking at any of them.
 
@@ -189,13 +190,15 @@ class ReasoningLoop:
             allowed: which of the N items each request may be answered with.
             counts: how much each position of a history counts as evidence, where it is not 1; empty
                 for a history in which all do. The network reads every position alike.
+            looked_at: rows that are looked at although neither state nor evidence leads to them.
         """
         rows = encode_history(histories, self.max_history)
         known = np.maximum(rows, 0)
         mask = rows != PADDING
         evidence_rows = encode_history(histories, EVIDENCE_HISTORY)
         counted = encode_counts(counts, evidence_rows.shape[1])
-        reached = self.scorer.reached(evidence_rows, counted)
+        besides = np.array(looked_at, np.intp), np.zeros(len(looked_at), np.float32)
+        reached = [[*own, besides] for own in self.scorer.reached(evidence_rows, counted)]
         masks = list(allowed)
 
         step = self.runner.run("encode", {"history": self.tables.item_inputs[known], "mask": mask})

@@ -99,18 +99,24 @@ class SharedConnection:
         if due > loop.time():
             self._watch = loop.call_at(due, self._give_up_what_is_overdue)
             return
-        late = self._waiting.popleft().answers
-        if not late.done():
-            late.set_exception(TimeoutError("Redis takes too long"))
-        # What it still owes would come too late.
-        self._giving_up = loop.create_task(self.close(), name="close-redis")
+        # Nothing that it still owes may be read any more: it would go to whoever asks next.
+        connection = self._connection
+        self._lose(TimeoutError("Redis takes too long"))
+        if connection:
+            self._giving_up = loop.create_task(connection.disconnect(nowait=True))
 
     async def _opened(self) -> None:
         """Opened by all who wait for it together: one who leaves, as at a deadline, ends nothing."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name="open-redis")
             self._opening.add_done_callback(lambda task: task.cancelled() or task.exception())
-        await asyncio.shield(self._opening)
+        opening = self._opening
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if opening.cancelled():
+                raise LostError("the connection was closed") from None
+            raise
 
     async def _open(self) -> None:
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]

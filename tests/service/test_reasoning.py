@@ -69,6 +69,20 @@ def test_an_index_is_read_in_part(
     assert (own_ranks <= np.arange(1, ITEMS + 1)).all()  # of equals all have the rank of the first
 
 
+def test_a_replay_knows_the_scores_of_what_it_looks_at(
+    tiny_bundle: Path, indexed_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though neither state nor evidence leads there, as when an item of the history is left out."""
+    monkeypatch.setattr(scoring, "IN_DEMAND", 2)
+    whole, indexed = (OnnxReasoner(open_bundle(b), 1) for b in (tiny_bundle, indexed_bundle))
+    rows = [*range(0, ITEMS, 3)]
+    [exact] = whole.replay([[1, 2], [2]], EVERY, 0)
+    [other] = indexed.replay([[1, 2], [2]], EVERY, 0)
+    [found] = indexed.replay([[1, 2], [2]], EVERY, 0, looked_at=rows)
+    np.testing.assert_allclose(found.scores[:, rows], exact.scores[:, rows], atol=1e-4)
+    assert not np.allclose(other.scores[:, rows], exact.scores[:, rows], atol=1e-4)
+
+
 def answers(reasoner: OnnxReasoner, *queries: Query) -> list[Answer]:
     found = dict(reasoner.answer(queries))
     return [found[place] for place in range(len(queries))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -40,6 +41,27 @@ def test_each_gets_its_own_answers_over_one_connection(tmp_path: Path) -> None:
         assert len(client(port).client_list()) == 2  # this client that looks, and the one looked at
 
     with_server(tmp_path, check)
+
+
+def test_what_comes_too_late_goes_to_nobody(tmp_path: Path) -> None:
+    """The event loop stands still beyond the limit, and then finds timer and answers at once."""
+
+    async def check(connection: Connection, *_: object) -> None:
+        names = ["ann", "bob", "cid"]
+        for name in names:
+            await connection.ask(("SET", name, name))
+        for turns in range(1, 6):
+            asked = [asyncio.create_task(connection.ask(("GET", name))) for name in names]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            time.sleep(0.4)
+            for name, found in zip(
+                names, await asyncio.gather(*asked, return_exceptions=True), strict=True
+            ):
+                assert isinstance(found, StoreError) or found == [name.encode()]
+            assert await connection.ask(("GET", "ann")) == [b"ann"]
+
+    with_server(tmp_path, check, timeout=0.3)
 
 
 def test_a_command_that_cannot_be_sent_takes_nobodys_answer(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def stage2_losses(
     label = torch.where(reads_own[:, None], nearest_code(model, residual.detach()), label)
 
     negatives = draw_negatives(len(targets), config.negatives, rng)
-    contrasted = _first_and_a_later(states, rng)
+    contrasted = first_and_a_later(states, rng)
     ranked = state_loss(
         model, contrasted, targets, batch.target, config.smoothing, negatives, expected
     ).sum()
@@ -162,12 +162,12 @@ def stage2_losses(
     }
 
 
-def _first_and_a_later(states: Tensor, rng: np.random.Generator) -> Tensor:
+def first_and_a_later(states: Tensor, rng: np.random.Generator) -> Tensor:
     """s_0 and one later state (P, 2, d) of each trace, drawn with its step's weight.
 
     In expectation the same as all states weighed, for two softmaxes over the catalogue in place of l + 1.
     """
-    chances = step_weights(states.shape[1] - 1).numpy()
+    chances = step_weights(states.shape[1] - 1).cpu().numpy()
     later = tensor(1 + rng.choice(len(chances), len(states), p=chances / chances.sum()))
     return torch.stack([states[:, 0], states[torch.arange(len(states)), later]], 1)
 

@@ -102,6 +102,24 @@ def test_a_filter_that_leaves_too_few_on_the_shortlist_is_answered_exactly(
     scorer.__dict__.pop("in_demand", None)
 
 
+def test_a_filter_whose_items_lie_far_from_the_state_is_answered_exactly(scorer: Scorer) -> None:
+    """Though enough of them are in demand or reached by the evidence."""
+    index = build_index(VECTORS[:INDEXED], 20, seed=0)
+    for place, state in enumerate(STATES):
+        allowed = ALL.copy()
+        allowed[index.near(state, ITEMS // 2)[0]] = False
+        shortlisted = pools(scorer, 20, allowed)[place][0]
+        assert set(np.flatnonzero(allowed)) <= set(shortlisted.rows.tolist())
+
+
+def test_a_pool_that_beams_complete_is_in_order() -> None:
+    pool = Pool(np.array([2, 0]), np.array([5, 1], np.float32), np.zeros(3, np.float32), ALL[:3])
+    raised = pool.raised(pool.mix, np.array([1]), np.array([3], np.float32))
+    assert raised.whole
+    assert raised.rows.tolist() == [0, 1, 2]
+    assert raised.mix.argmax() == 2
+
+
 def test_rows_are_joined_once_and_their_places_are_told() -> None:
     rows, others = np.array([7, 3, 9]), np.array([3, 5, 5, 9, 0, 5])
     together, places = joined(rows, others, 10)

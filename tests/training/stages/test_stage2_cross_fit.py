@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from model_export.contract.evidence import NeighbourTable
 from model_export.contract.history import PADDING
-from model_export.contract.scoring import DEFAULT_WEIGHTS, FEATURES
+from model_export.contract.scoring import DEFAULT_WEIGHTS
 from training.data.sequences import Sequences
 from training.lists import CandidateLists
 from training.stages.stage2_cross_fit import (
@@ -30,7 +30,6 @@ from .. import tiny
 from ..tiny import cross_fit_config as config
 
 TEXT = NeighbourTable(np.full((20, 1), PADDING), np.zeros((20, 1), np.float32))
-MIX_FEATURE = FEATURES.index("mix")
 
 
 # --- who is held out ---------------------------------------------------------------------------

@@ -12,12 +12,17 @@ from rich.progress import Progress
 from torch import nn
 
 from training.args import Stage2Config
-from training.losses import code_log_likelihood
+from training.losses import code_log_likelihood, step_weights
 from training.model import StreamRec
 from training.reasoning import reason, start_codebook
 from training.soft_targets import Expected
 from training.stages.stage2_annotate import annotate_all
-from training.stages.stage2_finetune import finetune, stage2_losses, thinking_parts
+from training.stages.stage2_finetune import (
+    finetune,
+    first_and_a_later,
+    stage2_losses,
+    thinking_parts,
+)
 from training.teacher_forcing import force
 
 from .. import tiny
@@ -51,6 +56,14 @@ def train(
         lambda: {"objective": float(next(epochs))},
         settings, folder, 7, progress or tiny.silent(), expected,
     )  # fmt: skip
+
+
+def test_the_later_state_is_drawn_with_the_weight_of_its_step() -> None:
+    states = torch.arange(5.0)[None, :, None].expand(20_000, 5, 1)
+    first, later = first_and_a_later(states, np.random.default_rng(0))[..., 0].T
+    assert not first.any()
+    shares = torch.bincount(later.long(), minlength=5)[1:] / len(later)
+    torch.testing.assert_close(shares, step_weights(4), atol=0.01, rtol=0)
 
 
 def nothing_new(place: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
