@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -114,9 +115,9 @@ def draw_negatives(n_items: int, count: int, rng: np.random.Generator) -> Tensor
     return tensor(rng.choice(n_items, count, replace=False))
 
 
-def step_weights(steps: int) -> Tensor:
+def step_weights(steps: int) -> NDArray[np.float64]:
     """Weights 1 … steps, normalised: later steps weigh more."""
-    rising = torch.arange(1, steps + 1, dtype=torch.float32)
+    rising = np.arange(1.0, steps + 1)
     return rising / rising.sum()
 
 

@@ -51,22 +51,15 @@ def test_stage_1(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("negatives", [4096, 5])
-def test_soft_targets(negatives: int) -> None:
-    count = len(EXAMPLES.target)
-    expected = torch.zeros(count, 3, dtype=torch.long), torch.zeros(count, 3)
-    parts = stage1_losses(
-        model(), EXAMPLES.to(META), np.zeros((1, 1), np.int64),
-        Stage1Config(generation=0, negatives=negatives), np.random.default_rng(0), expected,
-    )  # fmt: skip
-    parts["state"].backward()
-
-
-def test_stage_2() -> None:
+def test_stage_2(negatives: int) -> None:
     """But for the preference loss, which looks at numbers."""
-    label = torch.zeros(len(EXAMPLES.target), tiny.STEPS, dtype=torch.long)
+    count = len(EXAMPLES.target)
+    label = torch.zeros(count, tiny.STEPS, dtype=torch.long)
+    expected = torch.zeros(count, 3, dtype=torch.long), torch.zeros(count, 3)
     parts = stage2_losses(
         model(), model(), EXAMPLES.to(META), label, TrieTensors.of(tiny.index(), META),
-        torch.arange(tiny.N_ITEMS), Stage2Config(dpo=0), np.random.default_rng(0),
+        torch.arange(tiny.N_ITEMS), Stage2Config(dpo=0, negatives=negatives),
+        np.random.default_rng(0), expected,
     )  # fmt: skip
     torch.stack(list(parts.values())).sum().backward()
 

@@ -167,8 +167,8 @@ def first_and_a_later(states: Tensor, rng: np.random.Generator) -> Tensor:
 
     In expectation the same as all states weighed, for two softmaxes over the catalogue in place of l + 1.
     """
-    chances = step_weights(states.shape[1] - 1).cpu().numpy()
-    later = tensor(1 + rng.choice(len(chances), len(states), p=chances / chances.sum()))
+    chances = step_weights(states.shape[1] - 1)
+    later = tensor(1 + rng.choice(len(chances), len(states), p=chances))
     return torch.stack([states[:, 0], states[torch.arange(len(states)), later]], 1)
 
 
