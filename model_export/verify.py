@@ -20,6 +20,7 @@ from model_export.contract.errors import BundleError
 from model_export.contract.ranking import Ranking
 from model_export.contract.reasoning import LoopTables, ReasoningLoop, scorer_of
 from training.deliberation import Deliberator
+from training.evaluate import unseen_mask
 from training.model import StreamRec
 from training.run import Run
 
@@ -139,9 +140,8 @@ def _batches(
 
 def _unseen(histories: Sequence[NDArray[np.int64]], n_items: int) -> NDArray[np.bool_]:
     """(B, N) everything but the history, or everything where the history is all there is."""
-    allowed = np.ones((len(histories), n_items), dtype=bool)
-    for line, history in zip(allowed, histories, strict=True):
-        line[history] = len(np.unique(history)) == n_items
+    allowed = unseen_mask(histories, n_items)
+    allowed[~allowed.any(1)] = True
     return allowed
 
 

@@ -20,6 +20,7 @@ from benchmarks.accuracy.results import Model
 from model_export.contract.reasoning import ReasoningLoop, beam_evidence
 from model_export.contract.scoring import Array
 from training.data.sequences import Holdout
+from training.evaluate import unseen_mask
 from training.run import NETWORK_STEPS, Run
 from training.steps import StepName
 
@@ -61,9 +62,7 @@ def judge_network(
     judges: dict[Key, Judge] = {}
     for histories, targets in question_batches(holdout):
         everything = np.ones((len(histories), len(run.catalog)), dtype=bool)
-        unseen = everything.copy()
-        for line, history in zip(unseen, histories, strict=True):
-            line[history] = False
+        unseen = unseen_mask(histories, len(run.catalog))
         for part in parts:
             rankings = _rankings(loops[part], part, histories, unseen)
             kept = _rankings(loops[part], part, histories, everything)
