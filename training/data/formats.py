@@ -6,6 +6,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -81,20 +82,21 @@ def _read_csv(path: Path) -> Table:
 def _csv_records(path: Path) -> Iterator[tuple[int | str, ...]]:
     """Yield (row, cell, …), the header first, all with as many cells; blank lines are skipped."""
     csv.field_size_limit(MAX_LINE_BYTES)
-    reader = csv.reader(read_lines(path), strict=True)
     width = None
     row = 1
     try:
-        for record in reader:
-            if record:
-                width = width or len(record)
-                if len(record) != width:
-                    raise DataError(
-                        f"{path}, row {row}: {len(record)} cells, but the header has {width}; "
-                        "quote cells that hold commas"
-                    )
-                yield (row, *record)
-            row = reader.line_num + 1
+        with closing(read_lines(path)) as lines:
+            reader = csv.reader(lines, strict=True)
+            for record in reader:
+                if record:
+                    width = width or len(record)
+                    if len(record) != width:
+                        raise DataError(
+                            f"{path}, row {row}: {len(record)} cells, but the header has {width}; "
+                            "quote cells that hold commas"
+                        )
+                    yield (row, *record)
+                row = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{path}, row {row}: not valid CSV ({error}); check the quotes") from error
 
@@ -115,14 +117,15 @@ def _check_names(path: Path, names: list[str]) -> None:
 def _read_jsonl(path: Path) -> Table:
     rows: list[int] = []
     columns: dict[str, list[Any]] = {}
-    for row, line in enumerate(read_lines(path), start=1):
-        if line.isspace():
-            continue
-        for name, value in _json_object(path, row, line).items():
-            column = columns.setdefault(name, [])
-            column.extend([None] * (len(rows) - len(column)))
-            column.append(value)
-        rows.append(row)
+    with closing(read_lines(path)) as lines:
+        for row, line in enumerate(lines, start=1):
+            if line.isspace():
+                continue
+            for name, value in _json_object(path, row, line).items():
+                column = columns.setdefault(name, [])
+                column.extend([None] * (len(rows) - len(column)))
+                column.append(value)
+            rows.append(row)
     for column in columns.values():
         column.extend([None] * (len(rows) - len(column)))
     series = {name: _json_series(name, values) for name, values in columns.items()}
