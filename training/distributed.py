@@ -8,6 +8,7 @@ run directory.
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +74,8 @@ def processes(device: str, meet: Callable[[], None] | None = None) -> Iterator[N
         torch.set_default_device(None)
         if dist.is_initialized():
             dist.destroy_process_group()
+            # What still holds the group, in cycles, would end its threads after Python itself: an abort.
+            gc.collect()
 
 
 @contextmanager
