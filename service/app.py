@@ -30,6 +30,7 @@ from service.api.direct import DirectRecommend
 from service.api.gate import Gate, SecurityHeaders
 from service.api.middleware import BodyLimit, EncodedIds, RequestContext
 from service.api.openapi import document_of
+from service.background import end
 from service.errors import StartError, StoreError
 from service.event_stream import EventStream
 from service.event_weights import EventWeights
@@ -112,9 +113,7 @@ def _lifespan(
         if stream:
             stream.start()
         yield
-        for task in (watching, following):
-            task.cancel()
-        await asyncio.gather(watching, following, return_exceptions=True)
+        await end(watching, following)
         if stream:
             await stream.stop()
         await app.state.reloader.stop()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -50,6 +50,7 @@ def start(folder: Path, bundle: Path, port: int, workers: int = 1) -> subprocess
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -70,7 +71,8 @@ def serving(folder: Path, bundle: Path, workers: int = 1) -> Iterator[httpx.Clie
         assert process.returncode == 0, log
         assert "i3" not in log
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # workers, too, which hold its output open
         process.communicate()
 
 
