@@ -32,15 +32,17 @@ def open_redis(url: str, timeout: float) -> AnyRedis:
 
     Args:
         url: see above.
-        timeout: seconds until a connection or an answer is given up.
+        timeout: seconds until a connection is given up; whoever asks limits how long an answer takes.
 
     Raises:
         StartError: the URL is not one of Redis.
     """
-    # A blind repeat of RPUSH could store an event twice.
     limits: dict[str, Any] = {
-        "socket_timeout": timeout,
+        # With one redis-py sends through `asyncio.wait_for`, which in Python 3.11 swallows a cancellation, as
+        # at a deadline or a shutdown, that comes as it finishes.
+        "socket_timeout": None,
         "socket_connect_timeout": timeout,
+        # A blind repeat of RPUSH could store an event twice.
         "retry": Retry(NoBackoff(), 0),
     }
     scheme, _, rest = url.partition("://")

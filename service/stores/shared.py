@@ -120,8 +120,6 @@ class SharedConnection:
 
     async def _open(self) -> None:
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
-        # The limit is around the whole; one of redis-py's around each write costs a task.
-        connection.socket_timeout = None
         try:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()  # type: ignore[no-untyped-call]

@@ -134,3 +134,21 @@ def test_a_server_that_hangs_is_given_up_in_time_and_found_again(tmp_path: Path)
         assert await connection.ask(("GET", "a")) == [b"1"]
 
     with_server(tmp_path, check, timeout=1)
+
+
+def test_no_call_swallows_a_cancellation(tmp_path: Path) -> None:
+    async def check(connection: Connection, *_: object) -> None:
+        async def call_for_ever() -> None:
+            while True:
+                async with connection.calls() as redis:
+                    await redis.get("a")
+
+        for turns in range(400):
+            calling = asyncio.create_task(call_for_ever())
+            for _ in range(turns % 40):
+                await asyncio.sleep(0)
+            calling.cancel()
+            await asyncio.wait({calling}, timeout=1)
+            assert calling.cancelled()
+
+    with_server(tmp_path, check)
