@@ -25,8 +25,9 @@ from service.stores.marks import LEAVE, Position, new_mark, newest
 _EPOCH = 1_767_225_600
 """2026-01-01, when a count weighed 1."""
 _DAY = 86_400
-_ITEMS_AT_ONCE = 50
-"""Items that are sent, or read, in one call."""
+_SENT_AT_ONCE = 50
+_READ_AT_ONCE = 10
+"""Items in one call, which has little time, and each of which may have a thousand followers twice."""
 _KEPT_HALF_LIVES = 8
 """After this time without an event an item's followers are forgotten."""
 _UNSENT = 20_000
@@ -139,7 +140,7 @@ class MemoryStore:
         """
         scale = self._scale()
         while self._unsent:
-            part = [self._unsent.popitem() for _ in range(min(_ITEMS_AT_ONCE, len(self._unsent)))]
+            part = [self._unsent.popitem() for _ in range(min(_SENT_AT_ONCE, len(self._unsent)))]
             body = {
                 item: [
                     repr(learnt.events * scale) if learnt.events else "0",
@@ -174,15 +175,25 @@ class MemoryStore:
             found = await redis.zrangebyscore(
                 self._versions, f"({version:.0f}", "+inf", start=0, num=limit, withscores=True
             )
-            async with redis.pipeline(transaction=False) as pipe:
-                for item, _ in found:
-                    pipe.zscore(self._events, item)
-                    for window in ("memory", "wide"):
-                        key = f"{self._prefix}{window}:{item.decode()}"
-                        pipe.zrange(key, 0, -1, withscores=True)
-                answers = await pipe.execute()
+        learnt: dict[str, Followers] = {}
+        for start in range(0, len(found), _READ_AT_ONCE):
+            part = [item for item, _ in found[start : start + _READ_AT_ONCE]]
+            learnt |= await self._followers(part)
+        return Position(found[-1][1] if found else latest.version, latest.mark), learnt
+
+    async def _followers(self, items: list[bytes]) -> dict[str, Followers]:
+        async with (
+            self._connection.calls() as redis,
+            redis.pipeline(transaction=False) as pipe,
+        ):
+            for item in items:
+                pipe.zscore(self._events, item)
+                for window in ("memory", "wide"):
+                    key = f"{self._prefix}{window}:{item.decode()}"
+                    pipe.zrange(key, 0, -1, withscores=True)
+            answers = await pipe.execute()
         scale = self._scale()
-        learnt = {
+        return {
             item.decode(): Followers(
                 (answers[3 * place] or 0) / scale,
                 {
@@ -192,9 +203,8 @@ class MemoryStore:
                     )
                 },
             )
-            for place, (item, _) in enumerate(found)
+            for place, item in enumerate(items)
         }
-        return Position(found[-1][1] if found else latest.version, latest.mark), learnt
 
     def _scale(self) -> float:
         return float(2 ** ((time.time() - _EPOCH) / self._half_life))

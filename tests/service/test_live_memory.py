@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -129,8 +130,8 @@ def test_it_can_be_switched_off(live_bundle: Path, own_redis: str) -> None:
 
 
 @asynccontextmanager
-async def in_redis(url: str, **bounds: int) -> AsyncIterator[MemoryStore]:
-    connection = Connection(url, timeout=5, max_connections=4)
+async def in_redis(url: str, timeout: float = 5, **bounds: int) -> AsyncIterator[MemoryStore]:
+    connection = Connection(url, timeout, max_connections=4)
     yield MemoryStore(connection, 30, **{"followers": 10, "items": 100, **bounds})
     await connection.close()
 
@@ -193,6 +194,29 @@ def test_nothing_is_read_twice(own_redis: str) -> None:
     first, second, third = asyncio.run(run())
     assert {*first, *second} == {"a", "b"}
     assert third == {}
+
+
+_FILL = """
+for item = 1, 500 do
+  redis.call('ZADD', 'streamrec:{memory:30}:versions', 1e15 + item, item)
+  for follower = 1, 200 do
+    redis.call('ZADD', 'streamrec:{memory:30}:wide:' .. item, follower / 7, follower)
+  end
+end
+"""
+
+
+def test_the_time_of_a_call_need_not_do_for_all_followers(own_redis: str) -> None:
+    async def seconds(timeout: float) -> float:
+        async with in_redis(own_redis, timeout) as store:
+            started = time.monotonic()
+            _, found = await store.since(None, 500)
+            assert [len(known.by_window["wide"]) for known in found.values()] == [200] * 500
+            return time.monotonic() - started
+
+    Redis.from_url(own_redis, socket_timeout=60).eval(_FILL, 0)
+    whole = asyncio.run(seconds(60))
+    asyncio.run(seconds(whole / 4))
 
 
 def test_counts_of_both_times_weigh_as_if_counted_together(tiny_bundle: Path) -> None:
