@@ -15,6 +15,8 @@ from typing import NoReturn
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from model_export.contract.bundle import Bundle, open_bundle
 from model_export.contract.errors import BundleError
@@ -65,7 +67,7 @@ def serve(settings: Settings) -> None:
         else:
             app = create_app(settings, _loader(bundle))
         del bundle
-        uvicorn.run(
+        config = uvicorn.Config(
             app,
             factory=settings.workers > 1,
             http=StrictProtocol,
@@ -79,6 +81,26 @@ def serve(settings: Settings) -> None:
             server_header=False,
             timeout_graceful_shutdown=settings.drain_seconds,
         )
+        _run(config)
+
+
+def _run(config: uvicorn.Config) -> None:
+    """As `uvicorn.run`, which does not tell whether worker processes started.
+
+    Raises:
+        SystemExit: the app did not start; the log says why.
+    """
+    if config.workers > 1:
+        supervisor = Multiprocess(config, [config.bind_socket()])
+        supervisor.run()
+        started = all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
+    else:
+        server = uvicorn.Server(config)
+        with suppress(KeyboardInterrupt):
+            server.run()
+        started = server.started
+    if not started:
+        raise SystemExit(STARTUP_FAILURE)
 
 
 def _loader(opened: Bundle) -> Callable[[Settings], LoadedModel]:

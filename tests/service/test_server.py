@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from model_export.contract.bundle import read_manifest, seal_bundle
 
 CODE = """
 from model_export.contract.errors import StreamRecError
@@ -140,8 +143,6 @@ def test_workers_share_histories_and_metrics(tiny_bundle: Path, tmp_path: Path) 
 def test_a_bad_bundle_is_one_clear_sentence(
     tiny_bundle: Path, tmp_path: Path, spoil: object, message: str
 ) -> None:
-    import shutil
-
     bundle = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, bundle)
     assert callable(spoil)
@@ -173,6 +174,21 @@ def test_a_taken_port_is_one_clear_sentence(tiny_bundle: Path, tmp_path: Path) -
     assert process.returncode == 1
     assert "cannot listen on 127.0.0.1" in output
     assert len(output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_model_that_cannot_be_loaded_is_a_failure(
+    tiny_bundle: Path, tmp_path: Path, workers: int
+) -> None:
+    """The parent of several workers does not load it."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    (bundle / "graphs" / "answer.onnx").write_bytes(b"no graph")
+    seal_bundle(bundle, read_manifest(tiny_bundle))
+    process = start(tmp_path, bundle, free_port(), workers)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "answer.onnx cannot be loaded" in output
 
 
 @pytest.mark.parametrize("workers", [1, 2])
