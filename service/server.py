@@ -32,6 +32,8 @@ from service.stores.redis_url import open_redis
 
 EMBEDDED_TIMEOUT = 5.0
 """Seconds that a call to the embedded Redis may take: it writes to disk before it answers."""
+_WORKER_SECONDS = 60
+"""In which a worker must give a sign of life, of which it is capable once its modules are loaded."""
 
 
 def serve(settings: Settings) -> None:
@@ -80,6 +82,7 @@ def serve(settings: Settings) -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=settings.drain_seconds,
+            timeout_worker_healthcheck=_WORKER_SECONDS,
         )
         _run(config)
 
