@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
 import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import FrameType
@@ -124,7 +126,15 @@ def _loader(opened: Bundle) -> Callable[[Settings], LoadedModel]:
 def worker_app() -> FastAPI:
     """The app of one worker process, configured by the environment."""
     configure_logging()
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     return create_app(Settings())
+
+
+def _end_with_parent() -> None:
+    """Stop once the parent is gone, however it went: nobody else would, and the port would stay taken."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _allow_many_connections() -> None:

@@ -192,6 +192,26 @@ def test_a_model_that_cannot_be_loaded_is_a_failure(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_nothing_outlives_a_service_that_is_killed(
+    tiny_bundle: Path, tmp_path: Path, workers: int
+) -> None:
+    port = free_port()
+    process = start(tmp_path, tiny_bundle, port, workers)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            deadline = time.monotonic() + 30
+            while not _ready(client):
+                assert time.monotonic() < deadline, "not ready in time"
+                time.sleep(0.02)
+        process.kill()
+        process.communicate(timeout=20)  # until nobody holds its output open
+        _await_refusal(("127.0.0.1", port))
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_lets_what_runs_finish(tiny_bundle: Path, tmp_path: Path, workers: int) -> None:
     with serving(tmp_path, tiny_bundle, workers) as client:  # asserts exit code 0
         address = (client.base_url.host, client.base_url.port)
