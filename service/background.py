@@ -10,8 +10,8 @@ _AGAIN_SECONDS = 0.5
 async def end(*tasks: asyncio.Task[None]) -> None:
     """Cancel tasks and wait until they have ended.
 
-    Again and again: `asyncio.wait_for` of Python 3.11, through which redis-py sends, swallows a
-    cancellation that comes as it finishes.
+    Again and again: a library may swallow a cancellation, as `asyncio.wait_for` of Python 3.11 does with
+    one that comes as it finishes.
     """
     left = set(tasks)
     while left:

@@ -168,14 +168,17 @@ def _locked(folder: Path) -> Iterator[int]:
 
 
 def _await_answer(server: _Supervised, address: Path, folder: Path) -> None:
-    """Wait until the server has read its data and answers."""
+    """Wait until the server answers; while it says that it reads its data, for as long as that takes."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and server.runs:
         with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(1.0)
             connection.connect(str(address))
             connection.sendall(b"PING\r\n")
-            if connection.recv(16).startswith(b"+PONG"):
+            answer = connection.recv(64)
+            if answer.startswith(b"+PONG"):
                 return
+            if answer.startswith(b"-LOADING"):
+                deadline = time.monotonic() + _START_SECONDS
         time.sleep(0.01)
     raise StartError(f"the embedded Redis did not start; see {folder / 'redis.log'}")

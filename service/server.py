@@ -34,7 +34,7 @@ from service.stores.redis_url import open_redis
 
 EMBEDDED_TIMEOUT = 5.0
 """Seconds that a call to the embedded Redis may take: it writes to disk before it answers."""
-_WORKER_SECONDS = 60
+_WORKER_SECONDS = 15
 """In which a worker must give a sign of life, of which it is capable once its modules are loaded."""
 
 

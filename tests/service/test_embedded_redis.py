@@ -105,3 +105,31 @@ def _answers(url: str) -> bool:
             return bool(client.ping())
     except redis.RedisError:
         return False
+
+
+def test_a_server_that_reads_much_data_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program in its place, as no small file takes real Redis long."""
+    program = tmp_path / "redis-server"
+    program.write_text(f"#!{sys.executable}\n{SLOW_READER}")
+    program.chmod(0o700)
+    monkeypatch.setattr("service.embedded_redis._server_program", lambda: str(program))
+    monkeypatch.setattr("service.embedded_redis._START_SECONDS", 2.0)
+    with embedded_redis(tmp_path / "data") as url:
+        assert url.endswith("redis.sock")
+
+
+SLOW_READER = """
+import socket, sys, time
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[sys.argv.index("--unixsocket") + 1])
+server.listen()
+started = time.monotonic()
+while True:
+    connection, _ = server.accept()
+    connection.recv(64)
+    reading = time.monotonic() < started + 3
+    connection.sendall(b"-LOADING the dataset\\r\\n" if reading else b"+PONG\\r\\n")
+    connection.close()
+"""
