@@ -46,8 +46,9 @@ def serve(settings: Settings) -> None:
         StartError: the API keys or the address of Redis are wrong, the port is taken, or the embedded
             Redis does not start.
     """
-    # uvicorn raises SIGTERM again once it has stopped; unhandled, it would skip the clean-up here.
-    signal.signal(signal.SIGTERM, _leave)
+    # uvicorn raises the signal again once it has stopped; unhandled, it would skip the clean-up here.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     configure_logging()
     _allow_many_connections()
     bundle = open_bundle(settings.bundle)
@@ -101,8 +102,7 @@ def _run(config: uvicorn.Config) -> None:
         started = all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
     else:
         server = uvicorn.Server(config)
-        with suppress(KeyboardInterrupt):
-            server.run()
+        server.run()
         started = server.started
     if not started:
         raise SystemExit(STARTUP_FAILURE)

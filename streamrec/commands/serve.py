@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,8 @@ def serve(
       streamrec serve --bundle bundle
       REDIS_URL=redis://localhost:6379/0 streamrec serve --bundle bundle --host 0.0.0.0 --workers 4
     """
+    # Ctrl-C ends it at once, as SIGTERM does: a KeyboardInterrupt among imports may be lost in one of them.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     from service.server import serve as serve_bundle
     from streamrec.console import remark
     from streamrec.service_settings import misspelt, service_settings

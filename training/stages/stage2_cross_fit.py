@@ -35,7 +35,16 @@ from training.model import StreamRec
 from training.soft_targets import SoftTargets
 from training.stages.stage1_pretrain import pretrain
 
-MIX = ("state", "wide@0.8", "wide@0.4", "text@0.8", "text@0.4", "together@0.8", "recent")
+MIX = (
+    "state",
+    "wide@0.8",
+    "wide@0.4",
+    "reverse@0.8",
+    "together@0.8",
+    "text@0.8",
+    "text@0.4",
+    "recent",
+)
 """What the mix may weigh; everything else is for deliberation alone. Not popularity: what was popular
 counts for more among positions of the past than it will tomorrow."""
 PROBE_LISTS = 24_000
