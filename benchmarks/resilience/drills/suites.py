@@ -15,6 +15,11 @@ ROWS = {
         "both are kept, an `event_id` once, in order of arrival",
         "tests/service/test_stores.py tests/service/test_server.py::test_workers_share_histories_and_metrics",
     ),
+    "killed": (
+        "the service is killed with -9",
+        "its workers and its own Redis end with it; the port is free",
+        "tests/service/test_server.py::test_nothing_outlives_a_service_that_is_killed",
+    ),
     "takeover": (
         "the primary of a Sentinel, or one of a Redis Cluster, is killed and its replica takes over",
         "the service finds it without a restart; what was replicated is there",
