@@ -32,7 +32,7 @@ from training.model import StreamRec
 CHUNK = 256
 """Histories that are scored at once."""
 NEGLIGIBLE = 0.01
-"""Below this a weight of the mix is none."""
+"""Below this the weight of a table in the mix is none."""
 
 Logits = Callable[[NDArray[np.int64]], Array]
 """Right-aligned rows (B, H) to item logits (B, N) of state s_0."""
@@ -160,7 +160,7 @@ def fit_mix_weights(lists: CandidateLists, names: Sequence[str]) -> dict[str, fl
     """Weights ≥ 0 of the mix that make the targets of held-out lists likeliest (listwise softmax).
 
     The best candidates are a selection, among which good evidence can look bad; it is never subtracted.
-    Evidence with hardly a weight gets none, so that no request looks it up.
+    A table with hardly a weight gets none, so that no request looks it up.
 
     Args:
         names: which features take part.
@@ -186,6 +186,5 @@ def fit_mix_weights(lists: CandidateLists, names: Sequence[str]) -> dict[str, fl
         return value
 
     optimizer.step(loss)
-    weights = softplus(free).detach()
-    weights[weights < NEGLIGIBLE] = 0.0
-    return dict(zip(names, weights.tolist(), strict=True))
+    weights = zip(names, softplus(free).detach().tolist(), strict=True)
+    return {name: 0.0 if "@" in name and w < NEGLIGIBLE else w for name, w in weights}
