@@ -57,8 +57,12 @@ def start(folder: Path, bundle: Path, port: int, workers: int = 1) -> subprocess
     )
 
 
+Running = tuple[subprocess.Popen[str], httpx.Client]
+
+
 @contextmanager
-def serving(folder: Path, bundle: Path, workers: int = 1) -> Iterator[httpx.Client]:
+def running(folder: Path, bundle: Path, workers: int = 1) -> Iterator[Running]:
+    """A service that is ready; of it and its workers nothing is left afterwards."""
     port = free_port()
     process = start(folder, bundle, port, workers)
     try:
@@ -68,15 +72,22 @@ def serving(folder: Path, bundle: Path, workers: int = 1) -> Iterator[httpx.Clie
                 assert process.poll() is None, process.communicate()[0]
                 assert time.monotonic() < deadline, "not ready in time"
                 time.sleep(0.02)
-            yield client
-        process.send_signal(signal.SIGTERM)
-        log, _ = process.communicate(timeout=30)
-        assert process.returncode == 0, log
-        assert "i3" not in log
+            yield process, client
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # workers, too, which hold its output open
         process.communicate()
+
+
+@contextmanager
+def serving(folder: Path, bundle: Path, workers: int = 1) -> Iterator[httpx.Client]:
+    with running(folder, bundle, workers) as (process, client):
+        yield client
+        client.close()
+        process.send_signal(signal.SIGTERM)
+        log, _ = process.communicate(timeout=30)
+        assert process.returncode == 0, log
+        assert "i3" not in log
 
 
 def _ready(client: httpx.Client) -> bool:
@@ -195,20 +206,10 @@ def test_a_model_that_cannot_be_loaded_is_a_failure(
 def test_nothing_outlives_a_service_that_is_killed(
     tiny_bundle: Path, tmp_path: Path, workers: int
 ) -> None:
-    port = free_port()
-    process = start(tmp_path, tiny_bundle, port, workers)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-            deadline = time.monotonic() + 30
-            while not _ready(client):
-                assert time.monotonic() < deadline, "not ready in time"
-                time.sleep(0.02)
+    with running(tmp_path, tiny_bundle, workers) as (process, client):
         process.kill()
         process.communicate(timeout=20)  # until nobody holds its output open
-        _await_refusal(("127.0.0.1", port))
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _await_refusal((client.base_url.host, client.base_url.port or 0))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

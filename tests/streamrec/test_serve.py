@@ -8,10 +8,7 @@ from pathlib import Path
 
 
 def test_ctrl_c_while_it_starts_ends_it_without_a_word(tmp_path: Path) -> None:
-    fifo = (
-        tmp_path / "manifest.json"
-    )  # opening it waits, so that the service is still about to start
-    os.mkfifo(fifo)
+    os.mkfifo(tmp_path / "manifest.json")  # opening it waits: the service is still about to start
     process = subprocess.Popen(
         [sys.executable, "-m", "streamrec", "serve", "--bundle", str(tmp_path), "--port", "0"],
         env={**os.environ, "STREAMREC_PROT": "1"},
