@@ -45,8 +45,8 @@ class ReasonFinder:
         alike = _supporters(self.text, history, rows)
         found: list[Reasons] = []
         rose = (ranks[-1] < ranks[0]).tolist()
-        for follows, similar, lifted in zip(followed, alike, rose, strict=True):
-            reasons: Reasons = []
+        for row, follows, similar, lifted in zip(rows.tolist(), followed, alike, rose, strict=True):
+            reasons: Reasons = [("repeat", [])] if row in history else []
             if follows:
                 reasons.append(("follows", follows))
             if similar:

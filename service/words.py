@@ -11,6 +11,7 @@ SURE = 0.5
 
 _REASONS: dict[ReasonKind, str] = {
     "rests_on": "rests most on",
+    "repeat": "is in the history already",
     "follows": "often follows",
     "similar": "is like",
     "reasoned": "moved up while reasoning",

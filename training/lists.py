@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy, softplus
 
 from model_export.contract.files import atomic_path
-from model_export.contract.history import PADDING, encode_history
+from model_export.contract.history import encode_history
 from model_export.contract.reasoning import EVIDENCE_HISTORY
 from model_export.contract.scoring import (
     DEFAULT_WEIGHTS,
-    EXCLUDED,
     FEATURES,
     Array,
     Scorer,
@@ -32,7 +31,7 @@ from training.model import StreamRec
 CHUNK = 256
 """Histories that are scored at once."""
 NEGLIGIBLE = 0.01
-"""Below this the weight of a table in the mix is none."""
+"""Below this the weight of evidence in the mix is none."""
 
 Logits = Callable[[NDArray[np.int64]], Array]
 """Right-aligned rows (B, H) to item logits (B, N) of state s_0."""
@@ -103,14 +102,12 @@ class RankedChunk:
 def ranked(
     histories: Sequence[NDArray[np.int64]], logits: Logits, scorer: Scorer, n_candidates: int
 ) -> Iterator[RankedChunk]:
-    """The mix of each history; its items are never candidates."""
+    """The mix of each history, whose items are candidates as all others are."""
     for begin in range(0, len(histories) or 1, CHUNK):  # no histories make lists of none
         part = slice(begin, begin + CHUNK)
         rows = encode_history(histories[part], EVIDENCE_HISTORY)
         scores = logits(rows)
         mix = scorer.weights["state"] * relative(scores) + scorer.plain_mix(rows)
-        for line, history in zip(mix, rows, strict=True):
-            line[history[history != PADDING]] = EXCLUDED
         yield RankedChunk(part, rows, scores, mix, scorer.candidates(mix, n_candidates))
 
 
@@ -157,10 +154,11 @@ def state_logits(model: StreamRec) -> Logits:
 
 
 def fit_mix_weights(lists: CandidateLists, names: Sequence[str]) -> dict[str, float]:
-    """Weights ≥ 0 of the mix that make the targets of held-out lists likeliest (listwise softmax).
+    """Weights of the mix that make the targets of held-out lists likeliest (listwise softmax).
 
-    The best candidates are a selection, among which good evidence can look bad; it is never subtracted.
-    A table with hardly a weight gets none, so that no request looks it up.
+    The best candidates are a selection, among which good evidence can look bad; so none is subtracted
+    but that of repeats, which says where people do not come back to what they had. Evidence with hardly
+    a weight gets none, so that no request looks it up.
 
     Args:
         names: which features take part.
@@ -175,16 +173,19 @@ def fit_mix_weights(lists: CandidateLists, names: Sequence[str]) -> dict[str, fl
     x = tensor(with_target.features[..., columns].astype(np.float32))
     label = tensor(with_target.label.astype(np.int64))
     free = torch.zeros(len(names), requires_grad=True)
+    signed = torch.tensor([name.startswith("repeat@") for name in names])
+
+    def weights() -> torch.Tensor:
+        return torch.where(signed, free, softplus(free))
+
     optimizer = torch.optim.LBFGS([free], max_iter=60, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        weights = softplus(free)
-        value = cross_entropy(x @ weights, label)
-        value = value + 1e-4 * weights.square().sum()
+        value = cross_entropy(x @ weights(), label) + 1e-4 * weights().square().sum()
         value.backward()
         return value
 
     optimizer.step(loss)
-    weights = zip(names, softplus(free).detach().tolist(), strict=True)
-    return {name: 0.0 if "@" in name and w < NEGLIGIBLE else w for name, w in weights}
+    fitted = zip(names, weights().tolist(), strict=True)
+    return {name: 0.0 if "@" in name and abs(w) < NEGLIGIBLE else w for name, w in fitted}

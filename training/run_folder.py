@@ -29,7 +29,7 @@ from training import distributed
 from training.args import RunConfig
 from training.steps import STEPS, StepName
 
-CODE_VERSION = 7
+CODE_VERSION = 8
 """Raised whenever a step's code changes what it would write."""
 
 

@@ -32,7 +32,7 @@ from model_export.contract.config import (
 from model_export.contract.errors import BundleError
 from model_export.contract.files import sha256, write_json
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 GraphName = Literal["encode", "think", "answer", "consider", "deliberate"]
 GRAPHS: tuple[GraphName, ...] = get_args(GraphName)
 

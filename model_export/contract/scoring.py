@@ -27,6 +27,7 @@ UNITS = {
     "text_memory": 0.01,
     "memory_text": 0.01,
     "memory_memory": 0.001,
+    "repeat": 0.01,
     "beam": 0.01,
 }
 """Unit of each kind of evidence; the first eight are neighbour tables.
@@ -39,13 +40,15 @@ text           what reads alike
 text_memory    what followed items that read alike
 memory_text    what reads like its followers
 memory_memory  what followed its followers
+repeat         the item itself, where it stands in the history
 beam           probability of the generated semantic ID
 """
 TABLES = tuple(UNITS)[:8]
+EVIDENCE = (*TABLES, "repeat")
 DECAYS = (1.0, 0.8, 0.4, 0.0)
 """Weight of a history position against the one after it; 0 looks at the newest item only."""
 FEATURES = (
-    *(f"{table}@{decay}" for table in TABLES for decay in DECAYS),
+    *(f"{evidence}@{decay}" for evidence in EVIDENCE for decay in DECAYS),
     "state",
     "popularity",
     "recent",
@@ -60,7 +63,7 @@ FLOOR = -30.0
 IN_DEMAND = 300
 """Items most in demand that a shortlist always holds."""
 _OTHERS = 6
-"""Features that are no neighbour table's."""
+"""Features that no history position leads to."""
 _GROUP = 32
 """Items of one group when the best rows are looked for."""
 EXCLUDED = -1e9
@@ -79,13 +82,19 @@ class Scorer:
         tables: the neighbour tables by name, see TABLES.
         popularity: (N,) training interactions of each item.
         recent: (N,) those among the newest of their user, see evidence.recent_interactions.
-        weights: weight of "state", "popularity", "recent" and any "table@decay" in the mix.
+        weights: weight of "state", "popularity", "recent" and any "evidence@decay" in the mix.
     """
 
     tables: Mapping[str, NeighbourTable]
     popularity: NDArray[np.integer]
     recent: NDArray[np.integer]
     weights: Mapping[str, float]
+
+    @cached_property
+    def leading(self) -> Mapping[str, NeighbourTable]:
+        """What each kind of EVIDENCE leads to: the tables, and of "repeat" every item to itself."""
+        rows = np.arange(len(self.popularity), dtype=np.int32)[:, None]
+        return {**self.tables, "repeat": NeighbourTable(rows, np.ones(rows.shape, np.float32))}
 
     @cached_property
     def demand(self) -> Mapping[str, Array]:
@@ -108,7 +117,7 @@ class Scorer:
 
     @cached_property
     def _weighed(self) -> Mapping[str, tuple[tuple[float, ...], Array]]:
-        """Decays and weights of each table that takes part in the mix."""
+        """Decays and weights of all evidence that takes part in the mix."""
         weighed: dict[str, dict[float, float]] = {}
         for name, weight in self.weights.items():
             if "@" in name and weight:
@@ -122,9 +131,9 @@ class Scorer:
     def evidence(
         self, histories: NDArray[np.integer], name: str, counts: Array | None = None
     ) -> Array:
-        """Evidence "table@decay" of every item (B, N) for right-aligned histories (B, H)."""
+        """Evidence "memory@0.8" (say) of every item (B, N) for right-aligned histories (B, H)."""
         table, decay = name.split("@")
-        return as_evidence(self.tables[table].score(histories, float(decay), counts), table)
+        return as_evidence(self.leading[table].score(histories, float(decay), counts), table)
 
     def reached(
         self, histories: NDArray[np.integer], counts: Array | None = None
@@ -144,7 +153,7 @@ class Scorer:
             known = histories[user] != PADDING
             counted = None if counts is None else counts[user, known]
             for table, (decays, weights) in self._weighed.items():
-                rows, scores = self.tables[table].reached(histories[user, known], decays, counted)
+                rows, scores = self.leading[table].reached(histories[user, known], decays, counted)
                 gains.append((rows, weights @ as_evidence(scores, table)))
         return found
 
@@ -180,11 +189,11 @@ class Scorer:
         """
         count = candidates.shape[1]
         features = np.empty((*candidates.shape, len(FEATURES)), dtype=np.float32)
-        tables = [self.tables[name] for name in TABLES]
+        tables = [self.leading[name] for name in EVIDENCE]
         scores = score_candidates(tables, histories, DECAYS, candidates, counts)
-        units = np.array([UNITS[name] for name in TABLES], dtype=np.float32)
+        units = np.array([UNITS[name] for name in EVIDENCE], dtype=np.float32)
         features[..., :-_OTHERS] = np.log1p(scores / units[:, None]).reshape(
-            *candidates.shape, len(TABLES) * len(DECAYS)
+            *candidates.shape, len(EVIDENCE) * len(DECAYS)
         )
         known = (histories != PADDING).sum(1)
         features[..., -6] = logits

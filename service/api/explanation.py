@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on
 
-ReasonKind = Literal["rests_on", "follows", "similar", "reasoned", "fits", "popular"]
+ReasonKind = Literal["rests_on", "repeat", "follows", "similar", "reasoned", "fits", "popular"]
 RecommendationId = Annotated[
     str,
     Field(
@@ -41,9 +41,9 @@ class Reason(TypedDict):
         ReasonKind,
         Field(
             description="`rests_on`: without these it would be less likely, as measured for an "
-            "explanation; `follows`: others went on to it; `similar`: it reads like something in the "
-            "history; `reasoned`: the reasoning lifted it; `fits`: the network alone found it; "
-            "`popular`: nothing is known of the user.",
+            "explanation; `repeat`: the user had it before; `follows`: others went on to it; "
+            "`similar`: it reads like something in the history; `reasoned`: the reasoning lifted it; "
+            "`fits`: the network alone found it; `popular`: nothing is known of the user.",
             examples=["follows"],
         ),
     ]

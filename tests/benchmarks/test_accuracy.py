@@ -130,7 +130,7 @@ def test_sasrec_learns_what_comes_next() -> None:
 
 
 def dataset(data: Sequences) -> Dataset:
-    report = Report(len(data.items), {}, (), 0, len(data), len(CATALOG), len(data.items))
+    report = Report(len(data.items), {}, (), 0, len(data), len(CATALOG), len(data.items), 0)
     return Dataset(CATALOG, data, report)
 
 

@@ -20,7 +20,7 @@ def test_reasons() -> None:
     followed, once, found = finder.find([0, 1, 2, 0], np.array([3, 4, 1]), ranks)
     assert followed == [("follows", [0, 1])]  # 0.2, against 0.3 two positions earlier
     assert once == [("follows", [0])]
-    assert found == [("reasoned", [])]
+    assert found == [("repeat", []), ("reasoned", [])]
 
 
 def test_an_item_without_evidence_that_did_not_rise_just_fits() -> None:

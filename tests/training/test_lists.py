@@ -32,22 +32,27 @@ def no_logits(rows: NDArray[np.int64]) -> Array:
     return np.zeros((len(rows), tiny.N_ITEMS), np.float32)
 
 
-def test_seen_items_are_never_candidates() -> None:
+def test_candidates_are_distinct() -> None:
     histories = tiny.histories(*range(1, 13), 300)
     lists = build_lists(histories, np.zeros(13, np.int64), no_logits, scorer(), 7)
-    for history, candidates in zip(histories, lists.candidates, strict=True):
-        recent = set(history[-200:].tolist())
-        if len(recent) <= 13:
-            assert not set(candidates.tolist()) & recent
+    for candidates in lists.candidates:
         assert len(set(candidates.tolist())) == 7
+
+
+def test_what_was_seen_is_a_candidate_where_people_come_back_to_it() -> None:
+    mix = {"state": 1.0, "memory@0.8": 2.0}
+    for repeat, candidates in {5.0: [4, 5, 6], -5.0: [5, 6, 0]}.items():
+        weighed = scorer({**mix, "repeat@1.0": repeat})
+        lists = build_lists([np.array([4])], np.array([4]), no_logits, weighed, 3)
+        assert lists.candidates.tolist() == [candidates]
 
 
 def test_the_label_is_the_place_of_the_target() -> None:
     histories = [np.array([4]), np.array([4]), np.array([4]), np.array([4])]
-    targets = np.array([5, 6, 4, 12])
+    targets = np.array([5, 6, 19, 12])
     lists = build_lists(histories, targets, no_logits, scorer(), 3)
     assert lists.candidates[:, :2].tolist() == [[5, 6]] * 4
-    assert lists.label[:3].tolist() == [0, 1, -1]  # a target that was seen is no candidate
+    assert lists.label[:3].tolist() == [0, 1, -1]
     for candidates, label, target in zip(lists.candidates, lists.label, targets, strict=True):
         assert (label >= 0) == (target in candidates)
 
@@ -58,7 +63,6 @@ def test_candidates_are_the_best_of_the_mix_in_order() -> None:
     mix = lists.features[0, :, FEATURES.index("mix")]
     assert mix[0] == 0
     assert (np.diff(mix) <= 0).all()
-    assert lists.candidates[0, -1] == 4  # where everything is a candidate, what was seen comes last
 
 
 def test_features_and_history_are_those_of_the_scorer() -> None:
@@ -66,7 +70,7 @@ def test_features_and_history_are_those_of_the_scorer() -> None:
     lists = build_lists(histories, np.array([5, 6]), no_logits, scorer(), 6)
     rows = np.full((2, 40), PADDING)
     rows[0, -3:], rows[1] = histories
-    for column, name in enumerate(FEATURES[:32]):
+    for column, name in enumerate(FEATURES[:36]):
         whole = scorer().evidence(rows, name)
         expected = np.take_along_axis(whole, lists.candidates.astype(np.int64), 1)
         np.testing.assert_allclose(lists.features[..., column], expected, rtol=2e-3, atol=1e-4)
@@ -136,6 +140,13 @@ def test_evidence_is_never_subtracted_and_none_where_it_is_of_no_use() -> None:
     fitted = fit_mix_weights(planted_lists(planted), tuple(planted))
     assert fitted["state"] > 0.5
     assert fitted["text@0.8"] == 0
+
+
+@pytest.mark.parametrize("weight", [-1.0, 1.0])
+def test_people_may_come_back_to_what_they_had_or_avoid_it(weight: float) -> None:
+    planted = {"state": 1.0, "repeat@1.0": weight}
+    fitted = fit_mix_weights(planted_lists(planted), tuple(planted))
+    assert fitted["repeat@1.0"] == pytest.approx(weight, abs=0.15)
 
 
 def test_no_histories_give_no_lists_and_the_default_weights() -> None:

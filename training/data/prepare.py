@@ -31,6 +31,7 @@ class Report:
         users: users left.
         items: catalogue items left.
         interactions: rows left.
+        repeats: those of an item that the user had before.
     """
 
     read: int
@@ -40,6 +41,7 @@ class Report:
     users: int
     items: int
     interactions: int
+    repeats: int
 
     def summary(self) -> str:
         """A few lines for a person."""
@@ -52,6 +54,11 @@ class Report:
             f"kept {self.interactions:,} interactions of {self.users:,} users; "
             f"{self.items:,} catalogue items"
         )
+        if self.repeats:
+            lines.append(
+                f"{self.repeats / self.interactions:.1%} of the interactions are with an item that the "
+                "user had before; requests with exclude_seen=false are answered with such items too"
+            )
         return "\n".join(lines)
 
 
@@ -112,6 +119,7 @@ def prepare(
         users=len(sequences),
         items=len(used),
         interactions=core.height,
+        repeats=core.height - core.n_unique([columns.USER_ID, columns.ITEM_ID]),
     )
     if report.users < 2:
         raise DataError(

@@ -43,6 +43,9 @@ MIX = (
     "together@0.8",
     "text@0.8",
     "text@0.4",
+    "repeat@1.0",
+    "repeat@0.8",
+    "repeat@0.4",
     "recent",
 )
 """What the mix may weigh; everything else is for deliberation alone. Not popularity: what was popular

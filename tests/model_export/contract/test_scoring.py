@@ -11,6 +11,7 @@ from model_export.contract.evidence import NeighbourTable
 from model_export.contract.history import PADDING
 from model_export.contract.scoring import (
     DECAYS,
+    EVIDENCE,
     EXCLUDED,
     FEATURES,
     FLOOR,
@@ -43,7 +44,7 @@ def test_evidence_grows_ever_more_slowly() -> None:
         as_evidence(np.float32([0, 0.01, 0.03]), "memory"), np.log([1, 2, 4])
     )
     np.testing.assert_allclose(as_evidence(np.float32([0.1]), "text"), np.log([2]), rtol=1e-6)
-    assert set(UNITS) == {*TABLES, "beam"}
+    assert set(UNITS) == {*EVIDENCE, "beam"}
 
 
 def test_evidence_by_hand() -> None:
@@ -51,6 +52,15 @@ def test_evidence_by_hand() -> None:
     after_both = [0, 0.8 * 0.04, 0.8 * 0.01 + 0.03, 0, 0]
     expected = np.log1p(np.array([[0, 0.04, 0.01, 0, 0], after_both]) / 0.01)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_repeat_leads_to_itself() -> None:
+    found = scorer().evidence(np.array([[3, 0, 3]]), "repeat@0.8")
+    np.testing.assert_allclose(
+        found, [np.log1p(np.array([0.8, 0, 0, 0.8**2 + 1, 0]) / 0.01)], rtol=1e-5
+    )
+    mixed = scorer(repeat_at_8=-1.0).plain_mix(np.array([[3, 0, 3]]))
+    np.testing.assert_allclose(mixed, -found, rtol=1e-5)
 
 
 def test_no_decay_is_the_newest_item_alone() -> None:
@@ -138,7 +148,7 @@ def test_evidence_of_candidates_is_that_of_all_items(
     candidates = np.tile(order[:5], (len(rows), 1))
     nothing = np.zeros(candidates.shape, np.float32)
     features = all_kinds.features(candidates, nothing, nothing, rows)
-    for column, name in enumerate(FEATURES[: len(TABLES) * len(DECAYS)]):
+    for column, name in enumerate(FEATURES[: len(EVIDENCE) * len(DECAYS)]):
         expected = all_kinds.evidence(rows, name)[:, order[:5]]
         np.testing.assert_allclose(features[..., column], expected, rtol=1e-4, atol=1e-6)
 

@@ -73,6 +73,13 @@ def test_report(interactions: Path, items: Path) -> None:
     )
 
 
+def test_report_says_how_often_people_come_back_to_an_item(tmp_path: Path) -> None:
+    text = "user_id,item_id\nu,b\nv,a\nu,a\nu,b\nu,b\n"
+    report = prepare(write_text(tmp_path / "interactions.csv", text)).report
+    assert report.repeats == 2
+    assert "40.0% of the interactions are with an item that the user had before" in report.summary()
+
+
 def test_few_interactions_are_dropped_until_none_are_left(tmp_path: Path) -> None:
     # Dropping cid leaves `lamp` with one interaction; dropping that leaves bob with one.
     pairs = "ann,lens ann,tent dan,lens dan,tent bob,lens bob,lamp cid,lamp"
