@@ -24,13 +24,14 @@ def count_transitions(
         fading: a pair `gap` steps apart counts gap ** -fading.
 
     Returns:
-        (n_items, n_items) float64; entry i, j sums the counts over all i before j ≠ i.
+        (n_items, n_items) float64; entry i, j sums the counts over all i before j, of which i, i says
+        how often people come back to i.
     """
     users = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     counts = csr_array((n_items, n_items), dtype=np.float64)
     for gap in range(1, window + 1):
         before, after = items[:-gap], items[gap:]
-        counted = (users[gap:] == users[:-gap]) & (before != after)
+        counted = users[gap:] == users[:-gap]
         pairs = before[counted], after[counted]
         counts += csr_array((np.full(len(pairs[0]), gap**-fading), pairs), shape=counts.shape)
     return counts

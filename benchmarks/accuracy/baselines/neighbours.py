@@ -28,11 +28,11 @@ def user_items(training: Sequences, n_items: int) -> csr_array:
 
 
 def damped(counts: csr_array, popularity: NDArray[np.integer], shrink: float) -> csr_array:
-    """Counts i, j (N, N) divided by √(n_i · n_j) + shrink; no item is its own neighbour."""
+    """Counts i, j (N, N) divided by √(n_i · n_j) + shrink."""
     entries = counts.tocoo()
     row, column = entries.coords
     scale = np.sqrt(popularity[row] * popularity[column]) + shrink
-    weights = np.where(row == column, 0, entries.data / scale).astype(np.float32)
+    weights = (entries.data / scale).astype(np.float32)
     return csr_array((weights, (row, column)), shape=counts.shape)
 
 
@@ -47,7 +47,9 @@ class ItemKnn:
         """Count the users that two items share."""
         met = user_items(training, len(catalog))
         popularity = np.bincount(training.items, minlength=len(catalog))
-        self._weights = damped(met.T @ met, popularity, self.shrink)
+        shared = (met.T @ met).tocsr()
+        shared.setdiag(0)  # no item is its own neighbour
+        self._weights = damped(shared, popularity, self.shrink)
 
     def score(self, histories: Sequence[Rows]) -> Array:
         """(B, N)."""

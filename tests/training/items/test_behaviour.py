@@ -28,6 +28,11 @@ def test_transitions_by_hand() -> None:
     np.testing.assert_allclose(transitions.toarray(), expected)
 
 
+def test_what_people_come_back_to_follows_itself() -> None:
+    transitions = count_transitions(OFFSETS, ITEMS, n_items=5, window=3)
+    assert transitions.diagonal().tolist() == [1 / 3, 0, 0, 0, 0]
+
+
 def test_positive_pmi_by_hand() -> None:
     counts = np.array([[0, 3, 1], [3, 0, 0], [1, 0, 0]], dtype=float)
     # totals 4, 3, 1 of 8: expected 1.5 and 0.5 where 3 and 1 were seen
