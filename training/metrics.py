@@ -15,27 +15,27 @@ def target_ranks(
     targets: NDArray[np.integer],
     seen: NDArray[np.integer] | None = None,
 ) -> NDArray[np.int64]:
-    """Rank of each target, 1 the best; ties count against the model.
+    """Rank of each target, 1 the best; ties count against the model. 0: the target was not ranked.
 
     Args:
         scores: (users, items).
         targets: (users,) rows.
         seen: (users, positions) rows to take out of the ranking, padded with PADDING; a target among
-            them stays in.
+            them is out as well.
     """
     users = np.arange(len(targets))
     own = scores[users, targets][:, None]
-    better = (scores >= own).sum(1) - 1
+    ranks = (scores >= own).sum(1)
     if seen is not None:
         for user, history in enumerate(seen):
             rows = np.unique(history[history != PADDING])
-            rows = rows[rows != targets[user]]
-            better[user] -= (scores[user, rows] >= own[user]).sum()
-    return (better + 1).astype(np.int64)
+            ranks[user] -= (scores[user, rows] >= own[user]).sum()
+        ranks[(seen == targets[:, None]).any(1)] = 0
+    return ranks.astype(np.int64)
 
 
 def ranking_metrics(ranks: NDArray[np.integer]) -> dict[str, float]:
-    """Recall@k and NDCG@k, averaged over users; a rank of 0 means the target was not ranked."""
+    """Recall@k and NDCG@k, averaged over users, of whom those of rank 0 are misses."""
     metrics = {}
     ranked = ranks > 0
     for k in CUTOFFS:

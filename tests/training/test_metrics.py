@@ -30,8 +30,8 @@ def test_a_seen_item_below_the_target_changes_nothing() -> None:
     assert target_ranks(SCORES[:1], np.array([1]), np.array([[2, 3]])).tolist() == [2]
 
 
-def test_a_target_that_was_seen_stays_in() -> None:
-    assert target_ranks(SCORES[:1], np.array([1]), np.array([[0, 1]])).tolist() == [1]
+def test_a_target_that_was_seen_is_taken_out_as_well() -> None:
+    assert target_ranks(SCORES[:1], np.array([1]), np.array([[0, 1]])).tolist() == [0]
 
 
 def test_a_target_without_a_score_is_not_ranked() -> None:
