@@ -6,7 +6,7 @@ Processes that work together share the users, and each gets the figures of all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -17,7 +17,7 @@ from model_export.contract.reasoning import ReasoningLoop, beam_evidence
 from model_export.contract.scoring import Array
 from training import distributed
 from training.data.sequences import Holdout
-from training.metrics import ranking_metrics, target_ranks
+from training.metrics import ranking_metrics, target_ranks, user_ndcg
 
 BATCH = 256
 TOP = 10
@@ -94,10 +94,10 @@ def step_name(steps: int) -> str:
     return f"{steps} step" + "s" * (steps != 1)
 
 
-def beam_weight_figures(
+def ndcg_by_beam_weight(
     loop: ReasoningLoop, holdout: Holdout, weights: Sequence[float]
-) -> dict[float, float]:
-    """NDCG@10 after the most steps, seen items removed, for each weight of the beam search."""
+) -> dict[float, NDArray[np.float64]]:
+    """NDCG@10 of each user after the most steps, seen items removed, for each weight of the beam search."""
     ranks: dict[float, list[NDArray[np.int64]]] = {weight: [] for weight in weights}
     for part, _ in own_batches(len(holdout.targets), *distributed.share()):
         histories = holdout.histories[part]
@@ -108,11 +108,22 @@ def beam_weight_figures(
             found.append(target_ranks(step.scores + weight * beams, holdout.targets[part]))
     shares = distributed.gathered(ranks)
     return {
-        weight: ranking_metrics(np.concatenate([r for share in shares for r in share[weight]]))[
-            "ndcg@10"
-        ]
+        weight: user_ndcg(np.concatenate([r for share in shares for r in share[weight]]), 10)
         for weight in weights
     }
+
+
+def weight_that_pays(by_weight: Mapping[float, NDArray[np.float64]]) -> float:
+    """The weight with the best mean figure, if that gains more than a standard error over none.
+
+    A search takes time, and of several weights that do nothing one always looks best.
+
+    Args:
+        by_weight: figures of the same users (U,), also for weight 0.
+    """
+    best = max(by_weight, key=lambda weight: by_weight[weight].mean())
+    gain = by_weight[best] - by_weight[0.0]
+    return best if gain.mean() > gain.std() / len(gain) ** 0.5 else 0.0
 
 
 def unseen_mask(histories: Sequence[NDArray[np.int64]], n_items: int) -> NDArray[np.bool_]:

@@ -37,10 +37,18 @@ def target_ranks(
 def ranking_metrics(ranks: NDArray[np.integer]) -> dict[str, float]:
     """Recall@k and NDCG@k, averaged over users, of whom those of rank 0 are misses."""
     metrics = {}
-    ranked = ranks > 0
     for k in CUTOFFS:
-        hit = ranked & (ranks <= k)
-        gain = np.where(hit, 1 / np.log2(1 + np.maximum(ranks, 1)), 0.0)
-        metrics[f"recall@{k}"] = float(hit.mean())
-        metrics[f"ndcg@{k}"] = float(gain.mean())
+        metrics[f"recall@{k}"] = float(user_recall(ranks, k).mean())
+        metrics[f"ndcg@{k}"] = float(user_ndcg(ranks, k).mean())
     return metrics
+
+
+def user_recall(ranks: NDArray[np.integer], k: int) -> NDArray[np.float64]:
+    """Recall@k of each user, 1 or 0."""
+    return ((ranks > 0) & (ranks <= k)).astype(np.float64)
+
+
+def user_ndcg(ranks: NDArray[np.integer], k: int) -> NDArray[np.float64]:
+    """NDCG@k of each user."""
+    gain: NDArray[np.float64] = user_recall(ranks, k) / np.log2(1 + np.maximum(ranks, 1))
+    return gain

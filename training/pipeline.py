@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.progress import Progress
 from threadpoolctl import threadpool_limits
 
@@ -25,7 +26,7 @@ from training.args import RunConfig
 from training.checkpoint import load_weights, save_weights
 from training.data.prepare import Dataset, prepare
 from training.data.sequences import MIN_EVALUATED, Holdout
-from training.evaluate import beam_weight_figures, evaluate_loop, step_name
+from training.evaluate import evaluate_loop, ndcg_by_beam_weight, step_name, weight_that_pays
 from training.items.catalog_items import fit_catalog_items
 from training.lists import build_lists, state_logits
 from training.model import StreamRec
@@ -227,21 +228,25 @@ def _stage3(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
         model = run.model("stage2_finetune")
         held_out = sample(run.sequences.holdout("valid"), run.seed)
 
-        def figures() -> dict[float, float]:
+        def figures() -> dict[float, NDArray[np.float64]]:
             model.eval()
             loop = run.loop(model, run.scorer, run.deliberator)
-            return beam_weight_figures(loop, held_out, BEAM_WEIGHTS)
+            return ndcg_by_beam_weight(loop, held_out, BEAM_WEIGHTS)
 
         def validate() -> dict[str, float]:
-            return {"objective": max(figures().values())}
+            by_weight = figures()
+            return {"objective": float(by_weight[weight_that_pays(by_weight)].mean())}
 
         history = reinforce(
             model, run.windows, run.trie, validate, run.config.stage3, folder, run.seed, progress
         )
         by_weight = figures()
-        best = max(by_weight, key=lambda weight: (by_weight[weight], -weight))
-        ndcg = {str(weight): value for weight, value in by_weight.items()}
-        return {"history": history, "beam": best, "ndcg@10 by beam weight": ndcg}
+        ndcg = {str(weight): float(figures.mean()) for weight, figures in by_weight.items()}
+        return {
+            "history": history,
+            "beam": weight_that_pays(by_weight),
+            "ndcg@10 by beam weight": ndcg,
+        }
 
     settings = [run.config.stage3.model_dump(), run.seed]
     run.folder.do("stage3", settings, ["stage2_finetune"], work)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy.results import Model, Row
 from training.data.sequences import Split
+from training.metrics import user_ndcg, user_recall
 from training.run import NETWORK_STEPS
 
 Metric = Literal["ndcg@10", "recall@10"]
@@ -53,9 +54,7 @@ def paired(
 
 def gains(ranks: NDArray[np.int64], metric: Metric) -> NDArray[np.float64]:
     """(users,) what each user adds to the metric."""
-    hit = ranks <= 10
-    worth = 1 / np.log2(1 + ranks) if metric == "ndcg@10" else np.ones(len(ranks))
-    return np.where(hit, worth, 0.0).astype(np.float64)
+    return user_ndcg(ranks, 10) if metric == "ndcg@10" else user_recall(ranks, 10)
 
 
 @dataclass(frozen=True)

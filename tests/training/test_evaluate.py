@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model_export.contract.history import PADDING
-from training.evaluate import BATCH, Board, own_batches
+from training.evaluate import BATCH, Board, own_batches, weight_that_pays
 
 SCORES = np.float32([[5, 4, 3, 2, 1] + [0] * 15, [5, 4, 3, 2, 1] + [0] * 15])
 
@@ -51,3 +51,12 @@ def test_boards_are_joined() -> None:
     one.add(SCORES[:1], np.array([2]), histories[:1], SCORES[:1])
     other.add(SCORES[1:], np.array([3]), histories[1:], SCORES[1:])
     assert Board.joined([one, other]).figures() == both.figures()
+
+
+def test_a_search_must_pay_for_its_time() -> None:
+    none = np.tile([0.2, 0.4, 0.6, 0.8], 25)
+    luck = none + np.tile([0.3, -0.3, 0.3, -0.29], 25)
+    better = none + np.tile([0.1, 0.1, 0.0, 0.0], 25)
+    assert weight_that_pays({0.0: none, 0.1: luck}) == 0
+    assert weight_that_pays({0.0: none, 0.1: luck, 0.2: better}) == 0.2
+    assert weight_that_pays({0.0: none, 0.1: none - 0.1}) == 0
