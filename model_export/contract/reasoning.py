@@ -37,7 +37,7 @@ from model_export.contract.scoring import (
     relative_to_best,
 )
 
-EVIDENCE_HISTORY = 200
+EVIDENCE_HISTORY = 1000
 """Newest history items that the evidence looks at; the network reads `max_history` of them."""
 
 

@@ -124,7 +124,10 @@ def test_filters_hold(
 
 def test_seen_items_come_back_on_request(client: httpx.Client) -> None:
     assert "camera" not in ids(recommend(client, history=["camera"]))
-    assert "camera" in ids(recommend(client, history=["camera"], exclude_seen=False))
+    back = recommend(client, history=["camera"], exclude_seen=False)
+    (camera,) = (item for item in back["items"] if item["item_id"] == "camera")
+    assert camera["reasons"][0]["kind"] == "repeat"
+    assert camera["reasons"][0]["text"] == "is in the history already"
 
 
 def test_diversity_gives_as_many_items(client: httpx.Client) -> None:
