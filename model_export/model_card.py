@@ -9,7 +9,7 @@ def model_card(manifest: Manifest) -> str:
     """The card as Markdown."""
     data, model = manifest.data, manifest.model
     efforts = ", ".join(f"{name} {steps}" for name, steps in manifest.inference.efforts)
-    weighed = [(name, weight) for name, weight in manifest.scoring.items() if weight >= 0.005]
+    weighed = [(name, weight) for name, weight in manifest.scoring.items() if abs(weight) >= 0.005]
     lines = [
         f"# Model {manifest.model_version}",
         "",

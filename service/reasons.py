@@ -44,9 +44,10 @@ class ReasonFinder:
         followed = _supporters(self.memory, history, rows)
         alike = _supporters(self.text, history, rows)
         found: list[Reasons] = []
+        known = set(history)
         rose = (ranks[-1] < ranks[0]).tolist()
         for row, follows, similar, lifted in zip(rows.tolist(), followed, alike, rose, strict=True):
-            reasons: Reasons = [("repeat", [])] if row in history else []
+            reasons: Reasons = [("repeat", [])] if row in known else []
             if follows:
                 reasons.append(("follows", follows))
             if similar:

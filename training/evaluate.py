@@ -101,11 +101,13 @@ def ndcg_by_beam_weight(
     ranks: dict[float, list[NDArray[np.int64]]] = {weight: [] for weight in weights}
     for part, _ in own_batches(len(holdout.targets), *distributed.share()):
         histories = holdout.histories[part]
+        rows = encode_history(histories, max(map(len, histories)))
         allowed = unseen_mask(histories, len(loop.tables.item_vectors))
         *_, step = loop.run(histories, allowed)
         beams = beam_evidence(*loop.search(step), allowed.shape[1])
         for weight, found in ranks.items():
-            found.append(target_ranks(step.scores + weight * beams, holdout.targets[part]))
+            scores = step.scores + weight * beams
+            found.append(target_ranks(scores, holdout.targets[part], rows))
     shares = distributed.gathered(ranks)
     return {
         weight: user_ndcg(np.concatenate([r for share in shares for r in share[weight]]), 10)
@@ -114,7 +116,7 @@ def ndcg_by_beam_weight(
 
 
 def weight_that_pays(by_weight: Mapping[float, NDArray[np.float64]]) -> float:
-    """The weight with the best mean figure, if that gains more than a standard error over none.
+    """The weight with the best mean figure, if that gains more than a standard error over none; else 0.
 
     A search takes time, and of several weights that do nothing one always looks best.
 
@@ -123,7 +125,8 @@ def weight_that_pays(by_weight: Mapping[float, NDArray[np.float64]]) -> float:
     """
     best = max(by_weight, key=lambda weight: by_weight[weight].mean())
     gain = by_weight[best] - by_weight[0.0]
-    return best if gain.mean() > gain.std() / len(gain) ** 0.5 else 0.0
+    error = gain.std(ddof=1) / len(gain) ** 0.5 if len(gain) > 1 else np.inf
+    return best if gain.mean() > error else 0.0
 
 
 def unseen_mask(histories: Sequence[NDArray[np.int64]], n_items: int) -> NDArray[np.bool_]:

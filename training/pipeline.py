@@ -234,18 +234,17 @@ def _stage3(run: Run, _: Path, __: Path | None, progress: Progress) -> None:
             return ndcg_by_beam_weight(loop, held_out, BEAM_WEIGHTS)
 
         def validate() -> dict[str, float]:
-            by_weight = figures()
-            return {"objective": float(by_weight[weight_that_pays(by_weight)].mean())}
+            return {"objective": max(float(ndcg.mean()) for ndcg in figures().values())}
 
         history = reinforce(
             model, run.windows, run.trie, validate, run.config.stage3, folder, run.seed, progress
         )
         by_weight = figures()
-        ndcg = {str(weight): float(figures.mean()) for weight, figures in by_weight.items()}
+        means = {str(weight): float(ndcg.mean()) for weight, ndcg in by_weight.items()}
         return {
             "history": history,
             "beam": weight_that_pays(by_weight),
-            "ndcg@10 by beam weight": ndcg,
+            "ndcg@10 by beam weight": means,
         }
 
     settings = [run.config.stage3.model_dump(), run.seed]

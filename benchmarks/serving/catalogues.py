@@ -46,7 +46,13 @@ def write_untrained(path: Path, config: RunConfig, n_items: int, *, beam: float 
     )
     sizes = items.vocabulary.sizes
     write_json(path / "code_labels.json", [[f"{c}" for c in range(size)] for size in sizes])
-    weights = {"state": 1.0, "wide@0.8": 2.0, "text@0.8": 1.0, "together@0.8": 0.5}
+    weights = {
+        "state": 1.0,
+        "wide@0.8": 2.0,
+        "text@0.8": 1.0,
+        "together@0.8": 0.5,
+        "repeat@1.0": -1.5,
+    }
     manifest = Manifest(
         model_version=f"untrained-{n_items}",
         verified=True,

@@ -94,7 +94,8 @@ class Scorer:
     def leading(self) -> Mapping[str, NeighbourTable]:
         """What each kind of EVIDENCE leads to: the tables, and of "repeat" every item to itself."""
         rows = np.arange(len(self.popularity), dtype=np.int32)[:, None]
-        return {**self.tables, "repeat": NeighbourTable(rows, np.ones(rows.shape, np.float32))}
+        one = np.broadcast_to(np.float32(1), rows.shape)
+        return {**self.tables, "repeat": NeighbourTable(rows, one)}
 
     @cached_property
     def demand(self) -> Mapping[str, Array]:

@@ -57,7 +57,7 @@ class Report:
         if self.repeats:
             lines.append(
                 f"{self.repeats / self.interactions:.1%} of the interactions are with an item that the "
-                "user had before; requests with exclude_seen=false are answered with such items too"
+                "user had before; answers leave these out unless a request says exclude_seen=false"
             )
         return "\n".join(lines)
 

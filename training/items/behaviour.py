@@ -48,6 +48,7 @@ def behaviour_vectors(
         (n_items, dims); zeros for an item that goes with no other more often than chance.
     """
     transitions = count_transitions(offsets, items, n_items, window)
+    transitions.setdiag(0)  # of a repeat nothing is learnt about other items
     ppmi = positive_pmi((transitions + transitions.T).tocsr())
     known = np.flatnonzero(np.diff(ppmi.indptr))
     vectors = np.zeros((n_items, max(1, min(dims, len(known)))), dtype=np.float32)

@@ -30,7 +30,9 @@ def new_deliberator(lists: CandidateLists, text_dims: int, config: RunConfig) ->
     flat = tensor(sample).flatten(0, 1)
     if not len(flat):
         flat = torch.zeros(2, flat.shape[1])
-    deliberator = Deliberator(flat.mean(0), flat.std(0) + 1e-3, text_dims, config.deliberation)
+    spread = flat.std(0)
+    spread[spread < 1e-3] = 1  # what never changed must not be magnified when it does
+    deliberator = Deliberator(flat.mean(0), spread, text_dims, config.deliberation)
     return deliberator.to(flat.device)
 
 

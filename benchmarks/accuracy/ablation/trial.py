@@ -105,7 +105,8 @@ def mixes_without(run: Run) -> Iterator[Trial]:
     def lists() -> CandidateLists:
         return CandidateLists.join([CandidateLists.load(file) for file in files])
 
-    for kind in dict.fromkeys(_kind(name) for name in fitted if name != "state"):
+    unable = ("state", "repeat")  # no mix does without states; without seen items nothing repeats
+    for kind in dict.fromkeys(_kind(name) for name in fitted if _kind(name) not in unable):
 
         def measure(kind: str = kind) -> dict[str, NDArray[np.int64]]:
             rest = fit_mix_weights(lists(), [name for name in fitted if _kind(name) != kind])

@@ -58,6 +58,15 @@ def test_an_untrained_deliberator_keeps_the_mix() -> None:
     assert metrics["ndcg@10 round 0"] == metrics["ndcg@10 round 1"] == metrics["ndcg@10 round 2"]
 
 
+def test_a_feature_that_never_changed_is_not_magnified() -> None:
+    lists = planted(0)
+    lists.features[..., 3] = 0.5
+    model = new_deliberator(lists, 6, config())
+    assert model.std[3] == 1
+    others = torch.from_numpy(lists.features[..., 4].astype(np.float32))
+    torch.testing.assert_close(model.std[4], others.flatten().std())
+
+
 def test_training_that_never_helps_leaves_the_mix_as_it_is(tmp_path: Path) -> None:
     settings = config(learning_rate=1e-9)
     model = new(settings)
