@@ -197,9 +197,11 @@ class ReasoningLoop:
         mask = rows != PADDING
         evidence_rows = encode_history(histories, EVIDENCE_HISTORY)
         counted = encode_counts(counts, evidence_rows.shape[1])
-        besides = np.array(looked_at, np.intp), np.zeros(len(looked_at), np.float32)
-        reached = [[*own, besides] for own in self.scorer.reached(evidence_rows, counted)]
         masks = list(allowed)
+        repeats = [bool(m[np.asarray(h)].any()) for m, h in zip(masks, histories, strict=True)]
+        besides = np.array(looked_at, np.intp), np.zeros(len(looked_at), np.float32)
+        gains = self.scorer.reached(evidence_rows, counted, repeats)
+        reached = [[*own, besides] for own in gains]
 
         step = self.runner.run("encode", {"history": self.tables.item_inputs[known], "mask": mask})
         mean_state = step["state"]

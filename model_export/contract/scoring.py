@@ -8,7 +8,7 @@ the evidence ranks the catalogue (the mix); deliberation looks at all evidence o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -137,13 +137,17 @@ class Scorer:
         return as_evidence(self.leading[table].score(histories, float(decay), counts), table)
 
     def reached(
-        self, histories: NDArray[np.integer], counts: Array | None = None
+        self,
+        histories: NDArray[np.integer],
+        counts: Array | None = None,
+        repeats: Sequence[bool] | None = None,
     ) -> list[list[Gains]]:
         """What each table of the mix adds for the items that a history leads to; for others, nothing.
 
         Args:
             histories: (B, H) rows, right-aligned.
             counts: (B, H) how much each position counts; 1 if not given.
+            repeats: (B,) whether the items of a history are asked for themselves; all if not given.
 
         Returns:
             For each history and table R rows, of which one may stand there several times, and their
@@ -154,6 +158,8 @@ class Scorer:
             known = histories[user] != PADDING
             counted = None if counts is None else counts[user, known]
             for table, (decays, weights) in self._weighed.items():
+                if table == "repeat" and repeats is not None and not repeats[user]:
+                    continue
                 rows, scores = self.leading[table].reached(histories[user, known], decays, counted)
                 gains.append((rows, weights @ as_evidence(scores, table)))
         return found

@@ -183,6 +183,25 @@ def test_what_is_not_allowed_is_excluded_at_every_step(any_loop: ReasoningLoop) 
             assert scores.dtype == np.float32
 
 
+def test_repeats_count_only_where_seen_items_are_allowed(model: StreamRec) -> None:
+    plain, repeating = loop(model), loop(model, repeat_at_8=5.0)
+    unseen = EVERYTHING.copy()
+    for mask, history in zip(unseen, HISTORIES, strict=True):
+        mask[list(history)] = False
+    for mine, expected in zip(steps(repeating, unseen), steps(plain, unseen), strict=True):
+        np.testing.assert_allclose(mine.scores, expected.scores, atol=1e-4)
+    for step in steps(repeating):
+        for scores, history in zip(step.scores, HISTORIES, strict=True):
+            assert scores.argmax() in history
+
+
+def test_a_history_may_be_any_sequence(any_loop: ReasoningLoop) -> None:
+    histories = [(1, 2), [1, 2], np.array([1, 2])]
+    first = next(any_loop.run(histories, EVERYTHING[[0, 0, 0]]))
+    for scores in first.scores:
+        np.testing.assert_allclose(scores, first.scores[0], atol=1e-4)
+
+
 def test_a_catalogue_of_several_blocks_is_scored_as_one(
     any_loop: ReasoningLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

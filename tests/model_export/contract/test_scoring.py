@@ -63,6 +63,16 @@ def test_a_repeat_leads_to_itself() -> None:
     np.testing.assert_allclose(mixed, -found, rtol=1e-5)
 
 
+def test_repeats_are_not_looked_up_for_a_request_that_cannot_use_them() -> None:
+    mixed = scorer(repeat_at_8=1.0, memory_at_8=1.0)
+    both, followers = (
+        [[rows.tolist() for rows, _ in own] for own in mixed.reached(HISTORIES, repeats=repeats)]
+        for repeats in ([True, True], [True, False])
+    )
+    assert followers == [both[0], both[1][1:]]
+    assert both[1][0] == [0, 1]
+
+
 def test_no_decay_is_the_newest_item_alone() -> None:
     found = scorer().evidence(HISTORIES, "memory@0.0")
     np.testing.assert_allclose(found[1], np.log1p(np.array([0, 0, 0.03, 0, 0]) / 0.01), rtol=1e-5)
