@@ -74,7 +74,7 @@ class Stage1Config(StrictModel):
     """Pretraining on behaviour."""
 
     optim: OptimConfig = OptimConfig(
-        epochs=16, patience=4, batch_size=512, learning_rate=4e-3, weight_decay=0.1
+        epochs=16, patience=16, batch_size=512, learning_rate=4e-3, weight_decay=0.1
     )
     prefix_share: float = Field(
         0.5, ge=0, le=1, description="Share of examples that write a prefix first."

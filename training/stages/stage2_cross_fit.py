@@ -143,10 +143,10 @@ class Fold:
     users: NDArray[np.int64]
     logits: Logits
 
-    def lists(self, limit: int, weights: Mapping[str, float]) -> CandidateLists:
-        """This fold's share of `limit` lists, those that hold their target."""
+    def lists(self, purpose: str, limit: int, weights: Mapping[str, float]) -> CandidateLists:
+        """This fold's share of `limit` lists, those that hold their target; progress names the purpose."""
         parts = []
-        for places, histories, scorer in self._parts(limit, weights):
+        for places, histories, scorer in self._parts(purpose, limit, weights):
             built = self._build(places, histories, scorer)
             parts.append(built[built.label >= 0])
         return CandidateLists.join(parts)
@@ -163,7 +163,7 @@ class Fold:
             judge: scores (M, C) of the candidates.
         """
         parts = []
-        for places, histories, scorer in self._parts(limit, weights):
+        for places, histories, scorer in self._parts("expect", limit, weights):
             for begin in range(0, len(places) or 1, JUDGED):
                 some = slice(begin, begin + JUDGED)
                 built = self._build(places[some], histories[some], scorer)
@@ -179,7 +179,7 @@ class Fold:
         )
 
     def _parts(
-        self, limit: int, weights: Mapping[str, float]
+        self, purpose: str, limit: int, weights: Mapping[str, float]
     ) -> Iterator[tuple[NDArray[np.int64], list[NDArray[np.int64]], Scorer]]:
         """Places of targets, histories and the evidence for them.
 
@@ -188,7 +188,7 @@ class Fold:
         """
         data, settings = self.data, self.data.config.deliberate
         share = -(-limit // (settings.folds * settings.evidence_parts))
-        task = data.progress.add_task(f"rank {self.name}", total=settings.evidence_parts)
+        task = data.progress.add_task(f"{purpose} {self.name}", total=settings.evidence_parts)
         for part in np.array_split(self.users, settings.evidence_parts):
             held_out = np.zeros(len(data.training), dtype=bool)
             held_out[part] = True
@@ -229,7 +229,7 @@ def cross_fitted_lists(
     weights_file = folder / "mix.json"
     if not weights_file.is_file():
         limit = min(PROBE_LISTS, settings.max_lists)
-        mine = [fold.lists(limit, DEFAULT_WEIGHTS) for fold in folds]
+        mine = [fold.lists("weigh", limit, DEFAULT_WEIGHTS) for fold in folds]
         probe = [lists for share in distributed.gathered(mine) for lists in share]
         if distributed.is_first():
             write_json(weights_file, fit_mix_weights(CandidateLists.join(probe), MIX))
@@ -238,6 +238,6 @@ def cross_fitted_lists(
     files = [folder / f"lists-{number}.npz" for number in range(settings.folds)]
     for fold, file in zip(folds, distributed.own(files), strict=True):
         if not file.is_file():
-            fold.lists(settings.max_lists, weights).save(file)
+            fold.lists("rank", settings.max_lists, weights).save(file)
     distributed.wait()
     return CandidateLists.join([CandidateLists.load(file) for file in files]), weights
